@@ -1,0 +1,277 @@
+"""
+What an endpoint is: one declaration that both transports carry out.
+
+Nothing here knows Airflow, a clock or a socket. An :class:`Endpoint` says which method, path, body and model;
+:meth:`Endpoint.call` binds ids and fields to it; :meth:`Call.request` says what to send for one API revision;
+:meth:`Call.read` turns an answer into the model or into an error of :mod:`~airflow_provider_nugen.api.errors`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, Generic, TypeVar
+from urllib.parse import quote, urlencode
+
+from airflow_provider_nugen.api import errors
+from airflow_provider_nugen.api.service import Service
+
+T = TypeVar("T")
+
+#: Statuses after which the same request can succeed later.
+TRANSIENT_STATUSES = frozenset({408, 425, 429})
+#: A service's own words are cut to this many characters in an error.
+MAX_WORDS = 1000
+
+
+@dataclass(frozen=True)
+class ByRevision:
+    """A path or a name that differs between the API revisions of a service; ``None`` = not there."""
+
+    names: Mapping[str, str | None]
+
+
+def by(**names: str | None) -> ByRevision:
+    """Declare a path or a name per API revision: ``by(B="name", C="alignment_name")``."""
+    return ByRevision(names)
+
+
+#: One for all revisions, or one each.
+Name = str | ByRevision
+
+
+def _in_revision(name: Name, revision: str) -> str | None:
+    return name if isinstance(name, str) else name.names[revision]
+
+
+@dataclass(frozen=True)
+class Upload:
+    """
+    A file of a multipart request.
+
+    :param field: the form field.
+    :param name: the file's name as the service shall see it.
+    :param open: opens the file for reading; called by the transport when it sends.
+    """
+
+    field: str
+    name: str
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to send, relative to the connection's base URL. ``target`` is quoted already."""
+
+    method: str
+    target: str
+    json: dict[str, Any] | None = None
+    form: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    uploads: Sequence[Upload] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse:
+    """An answer as a transport received it, the body complete and at most as long as allowed."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint(Generic[T]):
+    """
+    One endpoint of a service.
+
+    :param service: whose endpoint it is.
+    :param operation: what it does, in words for logs and errors.
+    :param method: the HTTP method.
+    :param path: the path template; ``{alignment_id}`` and the like become quoted path segments.
+    :param read: turns the parsed JSON body into the result; raises ``ValueError`` if it cannot.
+    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's.
+    :param query: the same for the query string.
+    :param multipart: the body is a form with files.
+    """
+
+    service: Service
+    operation: str
+    method: str
+    path: Name
+    read: Callable[[Any], T]
+    body: Mapping[str, Name] = field(default_factory=dict)
+    query: Mapping[str, Name] = field(default_factory=dict)
+    multipart: bool = False
+
+    @property
+    def idempotent(self) -> bool:
+        """Sending the request twice is the same as sending it once."""
+        return self.method in ("GET", "DELETE")
+
+    def call(self, *, uploads: Sequence[Upload] = (), **values: Any) -> Call[T]:
+        """
+        Bind ids and fields to the endpoint. Fields that are ``None`` are left out.
+
+        :raises TypeError: for a name that the endpoint does not know (a mistake in the provider).
+        """
+        path_names = set(re.findall(r"{(\w+)}", _in_revision(self.path, next(iter(self._revisions()))) or ""))
+        ids = {name: values.pop(name) for name in path_names}
+        if unknown := values.keys() - self.body.keys() - self.query.keys():
+            raise TypeError(f"{self.operation}: unknown field {sorted(unknown)}")
+        return Call(self, ids, {k: v for k, v in values.items() if v is not None}, uploads)
+
+    def _revisions(self) -> Sequence[str]:
+        return tuple(self.path.names) if isinstance(self.path, ByRevision) else ("",)
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """An endpoint with its ids and fields: the same in sync and async code."""
+
+    endpoint: Endpoint[T]
+    ids: Mapping[str, Any]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    uploads: Sequence[Upload] = ()
+
+    def context(self, conn_id: str) -> str:
+        """Say what is tried, for errors: service, connection, operation, id."""
+        of = ", ".join(f"{name} {value!r}" for name, value in self.ids.items())
+        service, operation = self.endpoint.service.name, self.endpoint.operation
+        return f"{service} (connection {conn_id!r}): {operation}" + (f" of {of}" if of else "")
+
+    def request(self, revision: str, conn_id: str) -> Request:
+        """
+        Say what to send.
+
+        :param revision: the connection's ``api_revision``.
+        :param conn_id: the connection, for errors.
+        :raises InvalidInputError: for an id that is no path segment, or a field that this revision lacks.
+        """
+        endpoint, context = self.endpoint, self.context(conn_id)
+        path = _in_revision(endpoint.path, revision)
+        if path is None:
+            raise errors.InvalidInputError(f"this call does not exist in API revision {revision}.", context=context)
+        target = path.format_map({name: path_segment(value, name, context) for name, value in self.ids.items()})
+        body, query = (self._renamed(names, revision, context) for names in (endpoint.body, endpoint.query))
+        if query:
+            target += "?" + urlencode({k: json.dumps(v) if isinstance(v, bool) else v for k, v in query.items()})
+        if endpoint.multipart:
+            return Request(endpoint.method, target, form=body, uploads=self.uploads)
+        return Request(endpoint.method, target, json=body if endpoint.body else None)
+
+    def _renamed(self, names: Mapping[str, Name], revision: str, context: str) -> dict[str, Any]:
+        renamed = {}
+        for ours, name in names.items():
+            if ours in self.values:
+                theirs = _in_revision(name, revision)
+                if theirs is None:
+                    raise errors.InvalidInputError(
+                        f"API revision {revision} has no field for {ours!r}.",
+                        context=context,
+                        hint=f"Leave {ours!r} out, or set another api_revision in the connection's extras.",
+                    )
+                renamed[theirs] = self.values[ours]
+        return renamed
+
+    def read(self, response: RawResponse, conn_id: str) -> T:
+        """
+        Turn an answer into the result.
+
+        :raises ResponseError: for every status other than 2xx.
+        :raises UnreadableResponseError: for a body that is no JSON or lacks what is needed.
+        """
+        try:
+            payload = json.loads(response.body) if response.body else None
+        except (ValueError, RecursionError):
+            if 200 <= response.status < 300:
+                raise self._unreadable(response, "it is no JSON", conn_id) from None
+            payload = None
+        if not 200 <= response.status < 300:
+            raise self._error(response, payload, conn_id)
+        try:
+            return self.endpoint.read(payload)
+        except (ValueError, RecursionError) as e:
+            raise self._unreadable(response, str(e), conn_id) from None
+
+    def _unreadable(self, response: RawResponse, why: str, conn_id: str) -> errors.UnreadableResponseError:
+        start = response.body[:80].decode("utf-8", "replace")
+        return errors.UnreadableResponseError(
+            f"HTTP {response.status}, but the body cannot be used: {why}. It begins with {start!r}.",
+            context=self.context(conn_id),
+        )
+
+    def _error(self, response: RawResponse, payload: object, conn_id: str) -> errors.ResponseError:
+        service, status = self.endpoint.service, response.status
+        words = error_words(payload) or response.body[:200].decode("utf-8", "replace").strip()
+        cls: type[errors.ResponseError] = errors.ResponseError
+        hint = service.hints.get(status)
+        if status == 404 and service.is_router_404(payload):
+            cls, hint = errors.WrongRouteError, service.wrong_route_hint
+        elif status == 404:
+            cls = errors.NotFoundError
+        elif status == 401:
+            cls = errors.UnauthorizedError
+        elif status in TRANSIENT_STATUSES or status >= 500:
+            cls = errors.TransientResponseError
+        elif 300 <= status < 400:
+            hint = "Redirects are not followed: set the final address as the host of the connection."
+        problem = f"HTTP {status}" + (f": {words[:MAX_WORDS].rstrip('.')}." if words else ".")
+        error = cls(problem, status=status, payload=payload, context=self.context(conn_id), hint=hint)
+        error.retry_after = response.retry_after
+        # 429 means refused unread, and so does 503 when it says when to come back; behind any other 5xx or a
+        # 408 the service may have acted.
+        error.maybe_processed = status == 408 or (
+            status >= 500 and not (status == 503 and response.retry_after is not None)
+        )
+        return error
+
+
+def path_segment(value: object, name: str, context: str) -> str:
+    """
+    Quote an id into one path segment, so that ``/`` and ``?`` in it stay part of the id.
+
+    :raises InvalidInputError: for what HTTP clients or servers would normalise away: nothing, blanks, ``.``
+        and ``..``.
+    """
+    text = "" if value is None else str(value)
+    if not text.strip():
+        raise errors.InvalidInputError(
+            f"{name} is {value!r}, so there is nothing to ask for.",
+            context=context,
+            hint=f"Pass {name}; if it comes from an XCom, check that the task before handed it on.",
+        )
+    if text in (".", ".."):
+        raise errors.InvalidInputError(f"{name} {text!r} cannot be an id.", context=context)
+    return quote(text, safe="")
+
+
+def error_words(payload: object) -> str:
+    """
+    Find what a service says in an error body.
+
+    Nugen answers FastAPI's shapes, ``{"detail": text}`` and ``{"detail": [{"loc", "msg", "type"}]}``, and for a
+    duplicate document an object; SeekrFlow ``{"error", "message", "status", "requestUrl"}``, and for 422
+    FastAPI's (sources: api facts of both services, section "Errors").
+    """
+    if not isinstance(payload, Mapping):
+        return ""
+    for key in ("detail", "message", "error"):
+        words = payload.get(key)
+        if isinstance(words, str) and words.strip():
+            return words.strip()
+        if isinstance(words, list) and words:
+            return "; ".join(map(_field_words, words))
+        if isinstance(words, Mapping):
+            return error_words(words) or json.dumps(words, default=str)
+    return ""
+
+
+def _field_words(item: object) -> str:
+    if not isinstance(item, Mapping):
+        return str(item)
+    loc = item.get("loc")
+    where = ".".join(map(str, loc)) if isinstance(loc, list) else ""
+    message = str(item.get("msg") or item)
+    return f"{where}: {message}" if where else message

@@ -1,0 +1,112 @@
+"""The error tree of both services.
+
+Every error says what was tried, on which id, through which connection, what the service said, and what to do
+next. The waiter and the operators only look at the class attributes: whether the same request can succeed
+later (``transient``) and whether the service may already have acted on it (``maybe_processed``).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ApiError(Exception):
+    """
+    Base of everything that can go wrong between the provider and a service.
+
+    :param problem: what happened, without the context.
+    :param context: what was tried, e.g. ``Nugen (connection 'nugen_default'): get alignment status of
+        alignment_id 'a-1'``.
+    :param hint: what a person can do about it.
+    """
+
+    #: The same request can succeed later without anybody changing anything.
+    transient: ClassVar[bool] = False
+
+    def __init__(self, problem: str, *, context: str = "", hint: str | None = None) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.context = context
+        self.hint = hint
+        #: The service may have acted on the request although it did not say so.
+        self.maybe_processed = False
+        #: The ``Retry-After`` header as sent: seconds, or an HTTP date.
+        self.retry_after: str | None = None
+
+    @property
+    def advice(self) -> str:
+        """What happened and what to do next, without the context."""
+        return f"{self.problem} {self.hint}" if self.hint else self.problem
+
+    def __str__(self) -> str:
+        return f"{self.context}: {self.advice}" if self.context else self.advice
+
+
+class InvalidInputError(ApiError, ValueError):
+    """An argument cannot be sent: an empty id, a field that this API revision does not have."""
+
+
+class ConnectionSettingsError(ApiError):
+    """The Airflow connection is missing, incomplete or contradictory."""
+
+
+class TransportError(ApiError):
+    """
+    No complete answer arrived: refused or dropped connection, time-out, truncated body.
+
+    :param sent: whether the service may have received the request.
+    """
+
+    transient = True
+
+    def __init__(self, problem: str, *, context: str = "", hint: str | None = None, sent: bool = True) -> None:
+        super().__init__(problem, context=context, hint=hint)
+        self.maybe_processed = sent
+
+
+class CertificateError(ApiError):
+    """The server's TLS certificate does not verify."""
+
+
+class UnreadableResponseError(ApiError):
+    """A success status came with a body that is no JSON, too large, or lacks what is needed."""
+
+    transient = True
+
+    def __init__(self, problem: str, *, context: str = "", hint: str | None = None) -> None:
+        super().__init__(problem, context=context, hint=hint)
+        self.maybe_processed = True
+
+
+class ResponseError(ApiError):
+    """
+    The service answered with an HTTP status other than 2xx.
+
+    :param status: the HTTP status.
+    :param payload: the parsed body, which can name an existing thing (409) or a field (422).
+    """
+
+    def __init__(
+        self, problem: str, *, status: int, payload: object = None, context: str = "", hint: str | None = None
+    ) -> None:
+        super().__init__(problem, context=context, hint=hint)
+        self.status = status
+        self.payload = payload
+
+
+class TransientResponseError(ResponseError):
+    """408, 425, 429 or 5xx: the service or something before it is unwell or wants to be asked later."""
+
+    transient = True
+
+
+class UnauthorizedError(ResponseError):
+    """401: the service does not accept the key."""
+
+
+class NotFoundError(ResponseError):
+    """404: there is no such thing (or not yet)."""
+
+
+class WrongRouteError(ResponseError):
+    """404 from the router itself: this host, or this API revision, does not have the endpoint."""

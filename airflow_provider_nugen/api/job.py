@@ -1,0 +1,126 @@
+"""
+What a kind of job is: one declaration.
+
+A :class:`JobKind` says which endpoint tells the status, how its words map to the four states, which ids a
+finished job hands on, and what else its service says about a job: the reason of a failure, when it expects to
+be done. Sensors, triggers and operators know kinds only by their declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+from airflow_provider_nugen.api.endpoint import Call, Endpoint
+from airflow_provider_nugen.api.models import Progress, ServiceModel
+from airflow_provider_nugen.api.service import Service
+
+M = TypeVar("M", bound=ServiceModel)
+
+
+class JobState(StrEnum):
+    """What a status word means for the one who waits."""
+
+    RUNNING = "RUNNING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+RUNNING, SUCCEEDED, FAILED, CANCELLED = JobState
+
+
+@dataclass(slots=True)
+class Reading:
+    """
+    What one answer says about a job.
+
+    :param state: what the status word means.
+    :param word: the status word as sent.
+    :param known: whether the word is in the kind's table.
+    :param progress: as sent.
+    :param eta_seconds: how long the service expects the job to take from now, in seconds.
+    :param eta: when the service expects the job to end.
+    :param reason: why the job failed, in the service's words.
+    :param warning: what a person should know although the job succeeded.
+    :param stall: what it means when the job stays like this for long.
+    :param lacks: a field that a finished job must have and this answer does not; worth a look at the detail.
+    """
+
+    state: JobState
+    word: str
+    known: bool = True
+    progress: Progress | None = None
+    eta_seconds: float | None = None
+    eta: datetime | None = None
+    reason: str = ""
+    warning: str = ""
+    stall: str = ""
+    lacks: str = ""
+
+
+@dataclass(frozen=True)
+class JobKind(Generic[M]):
+    """
+    One kind of job.
+
+    :param key: its name in trigger arguments; never changes, since waits in the database carry it.
+    :param label: what people call the job.
+    :param id_name: the argument and path parameter that names the job.
+    :param status: the endpoint that tells the status.
+    :param words: status words in upper case, and what they mean.
+    :param ids: fields of the final status that are handed on as XComs of their own.
+    :param detail: the endpoint of the same model that tells more, for a finished job that lacks something.
+    :param cancel: the endpoint that cancels the job, where the service has one.
+    :param refine: adds to the reading what words alone do not say; gets the answer, the reading so far and
+        the previous status word.
+    """
+
+    key: str
+    label: str
+    id_name: str
+    status: Endpoint[M]
+    words: Mapping[str, JobState]
+    ids: tuple[str, ...] = ()
+    detail: Endpoint[M] | None = None
+    cancel: Endpoint[Any] | None = None
+    refine: Callable[[M, Reading, str | None], None] | None = None
+
+    @property
+    def service(self) -> Service:
+        """The service that runs the job."""
+        return self.status.service
+
+    def call(self, job_id: object, *, detail: bool = False) -> Call[M]:
+        """Ask for the status of a job, or for its detail."""
+        endpoint = self.detail if detail and self.detail else self.status
+        return endpoint.call(**{self.id_name: job_id})  # type: ignore[arg-type]  # an id, never "uploads"
+
+    def subject(self, job_id: object) -> str:
+        """Name a job in messages: ``alignment 'a-1'``."""
+        return f"{self.label} {str(job_id)!r}"
+
+    def state(self, word: str | None) -> JobState | None:
+        """Look a status word up, in any case; ``None`` for one that is not in the table."""
+        return self.words.get(word.upper()) if word else None
+
+    def reading(self, answer: M, previous: str | None = None) -> Reading:
+        """
+        Say what an answer means.
+
+        :param answer: the parsed response.
+        :param previous: the status word of the look before, where there was one.
+        """
+        word: str = answer.status  # type: ignore[attr-defined]  # every model of a kind has a status
+        state = self.state(word)
+        reading = Reading(state or RUNNING, word, known=state is not None)
+        if self.refine:
+            self.refine(answer, reading, previous)
+        return reading
+
+    def result(self, answer: M, reading: Reading) -> dict[str, Any]:
+        """Make the JSON dict that a finished wait returns: the final status, and ``state`` as we read it."""
+        return {**answer.model_dump(mode="json"), "state": str(reading.state)}

@@ -1,0 +1,64 @@
+"""What the response models of both services have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value
+
+
+#: ISO 8601 with ``Z``, or ``2026-03-05 05:16:01.986524`` without a zone, which means UTC (source: Nugen facts,
+#: section "Shapes").
+Timestamp = Annotated[datetime, AfterValidator(_utc)]
+#: A number, or text such as ``"5/10 questions"``.
+Progress = int | float | str
+
+
+class ServiceModel(BaseModel):
+    """
+    A response, read leniently: only what is ``required`` can make it unreadable.
+
+    A field that contradicts its contract is read as null, so that it cannot end a wait that does not need it.
+    Unknown fields are ignored; a number where text belongs is taken as text.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore",
+        populate_by_name=True,
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+    #: What an answer is called in errors.
+    what: ClassVar[str] = "answer"
+
+    @classmethod
+    def flatten(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """Turn an enveloped answer into one flat object; for models whose service has envelopes."""
+        return payload
+
+    @classmethod
+    def read(cls, payload: object) -> Self:
+        """
+        Read a parsed JSON body.
+
+        :raises ValueError: if it is no object, or a required field is missing or of the wrong type.
+        """
+        if not isinstance(payload, Mapping):
+            raise ValueError(f"expected an object, not {type(payload).__name__}")
+        flat = cls.flatten(dict(payload))
+        try:
+            return cls.model_validate(flat)
+        except ValidationError as e:
+            wrong = {error["loc"][0] for error in e.errors(include_url=False, include_input=False)}
+        try:
+            return cls.model_validate({name: value for name, value in flat.items() if name not in wrong})
+        except ValidationError as e:
+            first = e.errors(include_url=False, include_input=False)[0]
+            raise ValueError(f"field {first['loc'][0]!r}: {first['msg']}") from None

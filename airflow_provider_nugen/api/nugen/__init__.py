@@ -1,0 +1,1 @@
+"""Nugen: the service, its endpoints, models and kinds of job."""

@@ -1,0 +1,121 @@
+"""
+Nugen: the service and its endpoints.
+
+Source of every path and field: the vendor's reference pages and the OpenAPI contract 25.4.20, as written down
+in the Nugen facts. Three revisions of the API are alive: A (old), B (the contract; default) and C (live service
+since about September 2026). A and B have the same paths.
+"""
+
+from __future__ import annotations
+
+from airflow_provider_nugen.api.endpoint import Endpoint, by
+from airflow_provider_nugen.api.nugen import models
+from airflow_provider_nugen.api.service import Service
+
+NUGEN = Service(
+    name="Nugen",
+    conn_type="nugen",
+    base_url="https://api.nugen.in",
+    authorization=lambda key: f"Bearer {key}",
+    revisions=("B", "C"),
+    hints={
+        400: "Check the arguments against what the service says.",
+        401: "Check the API key in the Password field of the connection (the bare key, without 'Bearer').",
+        402: "Check the credit of the Nugen account that the key belongs to.",
+        403: "The key is valid but may not do this: check what the account of the key is allowed to.",
+        404: "Check the id, and that the key in the connection belongs to the account that owns it.",
+        413: "Split the file or make it smaller.",
+        422: "Correct the argument that the service names.",
+    },
+    wrong_route_hint=(
+        "The service has no such path: set the extra 'api_revision' of the connection to the other revision "
+        "(B or C), and check its Host."
+    ),
+)
+
+_V3 = "/api/v3"
+
+ALIGNMENT_STATUS = Endpoint(
+    NUGEN,
+    "get alignment status",
+    "GET",
+    by(
+        B=f"{_V3}/alignment-project/status/{{alignment_id}}",
+        C=f"{_V3}/alignment-projects/{{alignment_id}}/status",
+    ),
+    models.AlignmentStatus.read,
+)
+ALIGNMENT_DETAIL = Endpoint(
+    NUGEN,
+    "get alignment detail",
+    "GET",
+    by(B=f"{_V3}/alignment-project/{{alignment_id}}", C=f"{_V3}/alignment-projects/{{alignment_id}}"),
+    models.AlignmentStatus.read,
+)
+CREATE_ALIGNMENT = Endpoint(
+    NUGEN,
+    "create alignment",
+    "POST",
+    by(B=f"{_V3}/alignment-project/create", C=f"{_V3}/alignment-projects/create"),
+    models.AlignmentCreated.read,
+    body={
+        "name": by(B="name", C="alignment_name"),
+        "base_model": by(B="base_model", C="base_model_id"),
+        "document_ids": "document_ids",
+        "workflow_id": by(B="workflow_id", C=None),
+        "benchmark_id": "benchmark_id",
+        "description": "description",
+    },
+)
+DEPLOYMENT_STATUS = Endpoint(
+    NUGEN,
+    "get deployment status",
+    "GET",
+    by(
+        B=f"{_V3}/models/deploy-model/{{model_id}}/status",
+        C=f"{_V3}/models/{{model_id}}/deployment/status",
+    ),
+    models.TaskStatus.read,
+)
+DEPLOY_MODEL = Endpoint(
+    NUGEN,
+    "deploy model",
+    "POST",
+    by(B=f"{_V3}/models/deploy-model/{{model_id}}", C=f"{_V3}/models/{{model_id}}/deployment"),
+    models.read_model_id,
+    query={"early": by(B=None, C="early")},
+)
+#: Revision C's path is not known: revision B's is kept (source: Nugen facts, table of revisions).
+UNDEPLOYMENT_STATUS = Endpoint(
+    NUGEN,
+    "get undeploy status",
+    "GET",
+    f"{_V3}/models/undeploy-model/{{model_id}}/status",
+    models.TaskStatus.read,
+)
+UNDEPLOY_MODEL = Endpoint(
+    NUGEN, "undeploy model", "DELETE", f"{_V3}/models/undeploy-model/{{model_id}}", models.read_model_id
+)
+EVALUATION_STATUS = Endpoint(
+    NUGEN,
+    "get evaluation status",
+    "GET",
+    f"{_V3}/evaluations/{{evaluation_id}}/status",
+    models.EvaluationStatus.read,
+)
+CREATE_EVALUATION = Endpoint(
+    NUGEN,
+    "create evaluation",
+    "POST",
+    by(B=f"{_V3}/evaluations", C=f"{_V3}/evaluations/create"),
+    models.EvaluationCreated.read,
+    body={
+        "model_id": "model_id",
+        "benchmark_id": "benchmark_id",
+        "model_id_2": by(B="model_id_2", C="baseline_model_id"),
+        "custom_metrics": "custom_metrics",
+        "name": by(B=None, C="evaluation_name"),
+    },
+)
+#: The same path in all revisions, so it tests host and key whatever ``api_revision`` says.
+BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", models.read_any)

@@ -1,0 +1,155 @@
+"""
+What Nugen answers.
+
+Source of every field: the OpenAPI contract 25.4.20 and the Nugen facts, section "Shapes". The answers of API
+revisions A, B and C and of the older camelCase form are all read; the names are revision B's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import AliasChoices, AliasGenerator, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from airflow_provider_nugen.api.models import Progress, ServiceModel, Timestamp
+
+
+class NugenModel(ServiceModel):
+    """Reads snake_case and the older camelCase names."""
+
+    model_config = ConfigDict(
+        alias_generator=AliasGenerator(validation_alias=lambda name: AliasChoices(name, to_camel(name)))
+    )
+
+
+def _names(*names: str) -> Any:
+    """Declare a nullable field that the revisions call differently."""
+    return Field(default=None, validation_alias=AliasChoices(*names))
+
+
+class PerformanceMetrics(NugenModel):
+    """What the automatic evaluation of an alignment measured, before and after."""
+
+    accuracy_before: float | None = None
+    accuracy_after: float | None = None
+    uncertainty_before: float | None = None
+    uncertainty_after: float | None = None
+    domain_violations_before: int | None = None
+    domain_violations_after: int | None = None
+
+
+class AlignmentStatus(NugenModel):
+    """
+    The status or the detail of an alignment, in revision B's names.
+
+    ``status`` is the project's word; ``task_status`` is the envelope's, where there is one: the two can differ.
+    """
+
+    what: ClassVar[str] = "alignment status"
+
+    status: str
+    task_status: str | None = None
+    alignment_id: str | None = _names("alignment_id", "id", "alignmentId")
+    alignment_name: str | None = _names("alignment_name", "name", "alignmentName")
+    base_model: str | None = _names("base_model", "base_model_id", "baseModel", "baseModelId")
+    document_ids: list[str] | None = _names("document_ids", "documents", "documentIds")
+    document_count: int | None = None
+    creator: str | None = None
+    created_date: Timestamp | None = _names("created_date", "created_at", "createdDate", "createdAt")
+    completed_date: Timestamp | None = _names("completed_date", "completed_at", "completedDate", "completedAt")
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    estimated_completion: Timestamp | None = None
+    eta_seconds: float | None = None
+    progress: Progress | None = None
+    queue_position: int | None = None
+    performance_metrics: PerformanceMetrics | None = None
+    gpu_training_completed: bool | None = None
+    early_deployable: bool | None = None
+    degraded: bool | None = None
+    stage_failures: list[str] | None = None
+    error: str | None = None
+    model_id: str | None = _names("model_id", "aligned_model_id", "modelId", "alignedModelId")
+    evaluation_id: str | None = None
+
+    @classmethod
+    def flatten(cls, payload: dict[str, Any]) -> dict[str, Any]:
+        """
+        Take the project out of its envelope ``{status, data, start_time, end_time, gpu_training_completed}``.
+
+        Both the envelope and the flat project occur. ``false`` in either ``gpu_training_completed`` means that
+        training failed or was cancelled.
+        """
+        if "data" not in payload:
+            return payload
+        data = payload.pop("data")
+        inner = dict(data) if isinstance(data, dict) else {}
+        outer = {name: value for name, value in payload.items() if value is not None}
+        flat = outer | {name: value for name, value in inner.items() if value is not None or name not in outer}
+        if outer.get("gpu_training_completed") is False:
+            flat["gpu_training_completed"] = False
+        flat["task_status"] = payload.get("status")
+        return flat
+
+
+class TaskStatus(NugenModel):
+    """The status of a deployment or an undeployment."""
+
+    status: str
+    model_id: str | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+
+
+class EvaluationStatus(NugenModel):
+    """The status of an evaluation."""
+
+    what: ClassVar[str] = "evaluation status"
+
+    status: str
+    evaluation_id: str | None = _names("evaluation_id", "id", "evaluationId")
+    benchmark_id: str | None = None
+    progress: Progress | None = None
+    questions_completed: int | None = None
+    total_questions: int | None = None
+    avg_time_per_question: float | None = None
+    eta_seconds: float | None = None
+    start_time: Timestamp | None = None
+    end_time: Timestamp | None = None
+    error: str | None = None
+
+
+class AlignmentCreated(NugenModel):
+    """The answer to a request for an alignment."""
+
+    alignment_id: str = Field(validation_alias=AliasChoices("alignment_id", "id", "alignmentId"))
+    status: str | None = None
+
+
+class EvaluationCreated(NugenModel):
+    """The answer to a request for an evaluation."""
+
+    evaluation_id: str = Field(validation_alias=AliasChoices("evaluation_id", "id", "evaluationId"))
+    model_id: str | None = None
+    benchmark_id: str | None = None
+    status: str | None = None
+    created_at: Timestamp | None = None
+    message: str | None = None
+
+
+def read_model_id(payload: object) -> str | None:
+    """
+    Read the answer to deploy and undeploy: a bare JSON string, or ``{"model_id": "..."}``; both occur.
+
+    Anything else is no reason to send again what the service has accepted.
+    """
+    model_id = payload.get("model_id") if isinstance(payload, dict) else payload
+    return model_id if isinstance(model_id, str) else None
+
+
+def read_any(payload: object) -> object:
+    """Take any JSON: only the HTTP status matters."""
+    return payload

@@ -1,0 +1,40 @@
+"""What a service is: address, authentication, API revisions, and how to help with its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Service:
+    """
+    One hosted service.
+
+    :param name: how people call it.
+    :param conn_type: the Airflow connection type.
+    :param base_url: where it lives unless the connection says otherwise.
+    :param authorization: makes the ``Authorization`` header of the key.
+    :param revisions: the API revisions that a connection can choose, the default first.
+    :param header_extras: connection extras that are sent as headers: extra to header.
+    :param hints: what to do next, by HTTP status.
+    :param wrong_route_hint: what to do when the router itself answers 404.
+    """
+
+    name: str
+    conn_type: str
+    base_url: str
+    authorization: Callable[[str], str]
+    revisions: tuple[str, ...] = ("",)
+    header_extras: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[int, str] = field(default_factory=dict)
+    wrong_route_hint: str = ""
+
+    def is_router_404(self, payload: object) -> bool:
+        """
+        Tell the router's own 404 from a missing job's.
+
+        Both services are FastAPI applications, whose router answers ``{"detail": "Not Found"}``; a missing job
+        is named (``"Model not found"``; source: Nugen facts, "Three revisions").
+        """
+        return payload == {"detail": "Not Found"}

@@ -1,0 +1,78 @@
+"""The hook for Nugen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.errors import ResponseError, WrongRouteError
+from airflow_provider_nugen.api.nugen import endpoints
+from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
+from airflow_provider_nugen.hooks.base import ServiceHook
+
+
+class NugenHook(ServiceHook):
+    """
+    Talks to Nugen.
+
+    The connection: Host = base URL (empty: the service's), Password = API key, sent as ``Authorization: Bearer``;
+    extras ``api_revision`` (``B``, the default, or ``C``), ``timeout`` (seconds, default 30), ``verify`` (bool or
+    path of a CA bundle), ``proxy``, ``allow_http``, ``max_requests_per_second``.
+
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    conn_name_attr = "nugen_conn_id"
+    default_conn_name = "nugen_default"
+    conn_type = "nugen"
+    hook_name = "Nugen"
+    service = endpoints.NUGEN
+
+    def __init__(self, nugen_conn_id: str = default_conn_name) -> None:
+        super().__init__(nugen_conn_id)
+
+    def get_alignment_status(self, alignment_id: str) -> AlignmentStatus:
+        """
+        Read the status of an alignment.
+
+        :param alignment_id: the id that creating the alignment returned.
+        :raises ApiError: if it cannot be read.
+        """
+        return self.request(endpoints.ALIGNMENT_STATUS.call(alignment_id=alignment_id))
+
+    def get_evaluation_status(self, evaluation_id: str) -> EvaluationStatus:
+        """
+        Read the status of an evaluation.
+
+        :param evaluation_id: the id that creating the evaluation returned.
+        :raises ApiError: if it cannot be read.
+        """
+        return self.request(endpoints.EVALUATION_STATUS.call(evaluation_id=evaluation_id))
+
+    def get_undeploy_status(self, model_id: str) -> TaskStatus:
+        """
+        Read the status of the undeployment of a model.
+
+        :param model_id: the model.
+        :raises ApiError: if it cannot be read.
+        """
+        return self.request(endpoints.UNDEPLOYMENT_STATUS.call(model_id=model_id))
+
+    def _test_calls(self) -> Sequence[Call[Any]]:
+        # The first path is the same in all revisions: it tests address and key. The second differs, so that the
+        # router's own 404 tells a wrong api_revision; that there is no such alignment is the answer hoped for.
+        return (
+            endpoints.BASE_MODELS.call(),
+            endpoints.ALIGNMENT_STATUS.call(alignment_id="airflow-connection-test"),
+        )
+
+    def _test(self, call: Call[Any]) -> str:
+        try:
+            return super()._test(call)
+        except WrongRouteError:
+            raise
+        except ResponseError:
+            if call.endpoint is not endpoints.ALIGNMENT_STATUS:
+                raise
+            return f"It speaks API revision {self.settings.revision}."

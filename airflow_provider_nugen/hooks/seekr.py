@@ -1,0 +1,44 @@
+"""The hook for SeekrFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_nugen.api import seekr
+from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.hooks.base import ServiceHook
+
+
+class SeekrHook(ServiceHook):
+    """
+    Talks to SeekrFlow.
+
+    The connection: Host = base URL (empty: the service's), Password = API key, sent bare in ``Authorization``;
+    extras ``team_id`` (sent as ``x-team-id``; without it calls work on the personal workspace of the key's owner),
+    ``timeout`` (seconds, default 30), ``verify`` (bool or path of a CA bundle), ``proxy``, ``allow_http``,
+    ``max_requests_per_second``.
+
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    conn_name_attr = "seekr_conn_id"
+    default_conn_name = "seekr_default"
+    conn_type = "seekr"
+    hook_name = "SeekrFlow"
+    service = seekr.SEEKR
+
+    def __init__(self, seekr_conn_id: str = default_conn_name) -> None:
+        super().__init__(seekr_conn_id)
+
+    def get_alignment(self, alignment_job_id: str) -> seekr.AlignmentJob:
+        """
+        Read an alignment job.
+
+        :param alignment_job_id: the id that creating the job returned.
+        :raises ApiError: if it cannot be read.
+        """
+        return self.request(seekr.ALIGNMENT_JOB.call(alignment_job_id=alignment_job_id))
+
+    def _test_calls(self) -> Sequence[Call[Any]]:
+        return (seekr.LIST_ALIGNMENTS.call(),)

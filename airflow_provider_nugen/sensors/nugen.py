@@ -1,0 +1,110 @@
+"""Sensors for Nugen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from airflow_provider_nugen.api.nugen import jobs
+from airflow_provider_nugen.hooks.nugen import NugenHook
+from airflow_provider_nugen.sensors.base import JobSensor
+
+
+class NugenSensor(JobSensor):
+    """
+    Waits for a job at Nugen.
+
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    hook_class = NugenHook
+
+    def __init__(self, *, nugen_conn_id: str = NugenHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.nugen_conn_id = nugen_conn_id
+
+
+class AlignmentStatusSensor(NugenSensor):
+    """
+    Waits until an alignment is trained, or trained and evaluated.
+
+    Succeeds in every state after training, since ``READY`` can be gone by the next look. An alignment that failed
+    after its training had succeeded counts as trained, with the error as a warning in the log.
+
+    XComs: ``return_value`` (the final status), ``model_id``, ``evaluation_id``.
+
+    :param alignment_id: the alignment, as ``CreateAlignmentOperator`` returned it.
+    :param wait_for: ``"alignment"``: until it is trained; ``"evaluation"``: until the automatic evaluation with the
+        benchmark it was created with is done. An alignment without a benchmark is never evaluated: ten minutes after
+        its training the wait for an evaluation fails, saying so.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("alignment_id", "nugen_conn_id", "poke_interval")
+
+    def __init__(
+        self, *, alignment_id: str, wait_for: Literal["alignment", "evaluation"] = "alignment", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if wait_for not in _ALIGNMENT_KINDS:
+            raise ValueError(f"wait_for must be one of {list(_ALIGNMENT_KINDS)}, not {wait_for!r}")
+        self.alignment_id = alignment_id
+        self.wait_for = wait_for
+        self.kind = _ALIGNMENT_KINDS[wait_for]
+
+
+_ALIGNMENT_KINDS = {"alignment": jobs.ALIGNMENT, "evaluation": jobs.EVALUATED_ALIGNMENT}
+
+
+class EvaluationStatusSensor(NugenSensor):
+    """
+    Waits until an evaluation is done.
+
+    XComs: ``return_value`` (the final status), ``evaluation_id``.
+
+    :param evaluation_id: the evaluation, as ``CreateEvaluationOperator`` returned it.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.EVALUATION
+    template_fields: Sequence[str] = ("evaluation_id", "nugen_conn_id", "poke_interval")
+
+    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.evaluation_id = evaluation_id
+
+
+class DeployStatusSensor(NugenSensor):
+    """
+    Waits until a model is deployed.
+
+    XComs: ``return_value`` (the final status), ``model_id``.
+
+    :param model_id: the model that is being deployed.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.DEPLOYMENT
+    template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
+
+    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id
+
+
+class UndeployStatusSensor(NugenSensor):
+    """
+    Waits until a model is undeployed.
+
+    XComs: ``return_value`` (the final status), ``model_id``.
+
+    :param model_id: the model that is being undeployed.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.UNDEPLOYMENT
+    template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
+
+    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id

@@ -1,0 +1,42 @@
+"""Sensors for SeekrFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider_nugen.api import seekr
+from airflow_provider_nugen.hooks.seekr import SeekrHook
+from airflow_provider_nugen.sensors.base import JobSensor
+
+
+class SeekrSensor(JobSensor):
+    """
+    Waits for a job at SeekrFlow.
+
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    hook_class = SeekrHook
+
+    def __init__(self, *, seekr_conn_id: str = SeekrHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seekr_conn_id = seekr_conn_id
+
+
+class SeekrAlignmentSensor(SeekrSensor):
+    """
+    Waits until an alignment job is done.
+
+    XCom: ``return_value`` (the final status).
+
+    :param alignment_job_id: the job, as ``SeekrCreateAlignmentOperator`` returned it.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    kind = seekr.ALIGNMENT
+    template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id", "poke_interval")
+
+    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alignment_job_id = alignment_job_id

@@ -1,0 +1,141 @@
+"""One trigger for every kind of job."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, fields
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.kinds import KINDS
+from airflow_provider_nugen.hooks.shared import SharedClient
+from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
+
+_SETTINGS = tuple(field.name for field in fields(WaitSettings))
+
+
+class JobTrigger(BaseTrigger):
+    """
+    Waits for a job on the triggerer's event loop.
+
+    Yields exactly one event, the payload of :meth:`~airflow_provider_nugen.waiting.Ending.to_event`, whatever
+    happens. Can run twice at once without harm, since it only reads.
+
+    :param kind: the key of the kind of job, see :data:`~airflow_provider_nugen.api.kinds.KINDS`.
+    :param job_id: the job.
+    :param conn_id: the Airflow connection.
+    :param poke_interval: seconds between two looks.
+    :param deadline: when the wait times out, in epoch seconds.
+    :param execution_deadline: when the task's ``execution_timeout`` is over, in epoch seconds.
+    :param exponential_backoff: let the interval grow with the time waited.
+    :param max_wait: the longest interval then, in seconds.
+    :param ignore_failures: never give up because the status cannot be read.
+    :param began: when the wait began, in epoch seconds.
+    :param seen: whether the service has ever said anything about the job.
+    :param status: the last status word as sent.
+    :param later: arguments of another version of the provider, kept for it and otherwise ignored.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        job_id: str,
+        conn_id: str,
+        poke_interval: float = 60.0,
+        deadline: float | None = None,
+        execution_deadline: float | None = None,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+        ignore_failures: bool = False,
+        began: float | None = None,
+        seen: bool = False,
+        status: str | None = None,
+        **later: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.kwargs: dict[str, Any] = {
+            "kind": kind,
+            "job_id": job_id,
+            "conn_id": conn_id,
+            "poke_interval": poke_interval,
+            "deadline": deadline,
+            "execution_deadline": execution_deadline,
+            "exponential_backoff": exponential_backoff,
+            "max_wait": max_wait,
+            "ignore_failures": ignore_failures,
+            "began": began,
+            "seen": seen,
+            "status": status,
+            **later,
+        }
+
+    @classmethod
+    def of(cls, waiter: Waiter[Any]) -> JobTrigger:
+        """Make the trigger that goes on with a wait."""
+        memory = waiter.memory
+        return cls(
+            kind=waiter.kind.key,
+            job_id=str(waiter.job_id),
+            conn_id=waiter.conn_id,
+            **asdict(waiter.settings),
+            began=memory.began,
+            seen=memory.seen,
+            status=memory.status,
+        )
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what another process needs to go on with the wait."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", self.kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then yield the one event."""
+        yield TriggerEvent((await self._ending()).to_event())
+
+    async def _ending(self) -> Ending:
+        kwargs = self.kwargs
+        kind = KINDS.get(kwargs["kind"])
+        if kind is None:
+            return Ending(
+                Outcome.UNREACHABLE,
+                f"The triggerer does not know the kind of job {kwargs['kind']!r}: install the same version of "
+                "airflow-provider-nugen there as on the workers.",
+            )
+        began = kwargs["began"]
+        waiter = Waiter(
+            kind,
+            kwargs["job_id"],
+            kwargs["conn_id"],
+            WaitSettings(**{name: kwargs[name] for name in _SETTINGS}),
+            Memory(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
+        )
+        client = SharedClient.acquire(kind.service, waiter.conn_id)
+        try:
+            return await self._wait(waiter, client)
+        except Exception as e:
+            self.log.exception("The wait broke off.")
+            return Ending(
+                Outcome.UNREACHABLE,
+                f"Waiting for {kind.subject(waiter.job_id)} broke off ({type(e).__name__}: {e}): a bug in "
+                "airflow-provider-nugen, see the log of the trigger. The job goes on.",
+            )
+        finally:
+            await client.release()
+
+    async def _wait(self, waiter: Waiter[Any], client: SharedClient) -> Ending:
+        decision = Decision(sleep=waiter.first_sleep(time.time()))
+        while decision.ending is None:
+            await asyncio.sleep(decision.sleep)
+            try:
+                if decision.reread:
+                    decision = waiter.on_reread(await client.reread(), time.time())
+                else:
+                    decision = waiter.on_answer(await client.send(waiter.call), time.time())
+            except ApiError as e:
+                decision = waiter.on_error(e, time.time())
+            for note in decision.notes:
+                self.log.log(note.level, note.text)
+        return decision.ending
