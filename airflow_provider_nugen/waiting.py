@@ -239,6 +239,9 @@ class Waiter(Generic[M]):
         if isinstance(error, UnauthorizedError) and not memory.reread:
             memory.reread, self.refusal = True, error
             return Decision(reread=True)
+        if self.refusal is not None:
+            # The connection could not be read again: the next 401 asks for that once more.
+            self.refusal, memory.reread = None, False
         fresh = isinstance(error, NotFoundError) and not memory.seen and self.incomplete is None
         grace = NOT_FOUND_GRACE - (now - memory.began)
         if not error.transient and not (fresh and grace > 0):

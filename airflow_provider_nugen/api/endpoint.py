@@ -24,6 +24,9 @@ T = TypeVar("T")
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 #: A service's own words are cut to this many characters in an error.
 MAX_WORDS = 1000
+#: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
+#: that walks through it (Airflow's too) has its own, different limits.
+MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
@@ -183,16 +186,17 @@ class Call(Generic[T]):
         :raises UnreadableResponseError: for a body that is no JSON or lacks what is needed.
         """
         try:
-            payload = json.loads(response.body) if response.body else None
-        except (ValueError, RecursionError):
+            payload = _parse(response.body)
+        except (ValueError, RecursionError) as e:
             if 200 <= response.status < 300:
-                raise self._unreadable(response, "it is no JSON", conn_id) from None
+                why = "it is no JSON" if isinstance(e, json.JSONDecodeError) else f"it cannot be read as JSON ({e})"
+                raise self._unreadable(response, why, conn_id) from None
             payload = None
         if not 200 <= response.status < 300:
             raise self._error(response, payload, conn_id)
         try:
             return self.endpoint.read(payload)
-        except (ValueError, RecursionError) as e:
+        except ValueError as e:
             raise self._unreadable(response, str(e), conn_id) from None
 
     def _unreadable(self, response: RawResponse, why: str, conn_id: str) -> errors.UnreadableResponseError:
@@ -228,12 +232,27 @@ class Call(Generic[T]):
         return error
 
 
+def _parse(body: bytes) -> Any:
+    payload = json.loads(body) if body else None
+    level = [payload]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, (dict, list))
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return payload
+    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
+
+
 def path_segment(value: object, name: str, context: str) -> str:
     """
     Quote an id into one path segment, so that ``/`` and ``?`` in it stay part of the id.
 
     :raises InvalidInputError: for what HTTP clients or servers would normalise away: nothing, blanks, ``.``
-        and ``..``.
+        and ``..``; and for text that no URL can carry.
     """
     text = "" if value is None else str(value)
     if not text.strip():
@@ -244,7 +263,10 @@ def path_segment(value: object, name: str, context: str) -> str:
         )
     if text in (".", ".."):
         raise errors.InvalidInputError(f"{name} {text!r} cannot be an id.", context=context)
-    return quote(text, safe="")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        raise errors.InvalidInputError(f"{name} {text!r} is no valid text.", context=context) from None
 
 
 def error_words(payload: object) -> str:

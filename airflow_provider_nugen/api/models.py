@@ -52,13 +52,14 @@ class ServiceModel(BaseModel):
         """
         if not isinstance(payload, Mapping):
             raise ValueError(f"expected an object, not {type(payload).__name__}")
-        flat = cls.flatten(dict(payload))
-        try:
-            return cls.model_validate(flat)
-        except ValidationError as e:
-            wrong = {error["loc"][0] for error in e.errors(include_url=False, include_input=False)}
-        try:
-            return cls.model_validate({name: value for name, value in flat.items() if name not in wrong})
-        except ValidationError as e:
-            first = e.errors(include_url=False, include_input=False)[0]
-            raise ValueError(f"field {first['loc'][0]!r}: {first['msg']}") from None
+        # A null says nothing: another name of the same field may say more.
+        flat = {name: value for name, value in cls.flatten(dict(payload)).items() if value is not None}
+        while True:
+            try:
+                return cls.model_validate(flat)
+            except ValidationError as e:
+                problems = e.errors(include_url=False, include_input=False)
+            wrong = {problem["loc"][0] for problem in problems} & flat.keys()
+            if not wrong:
+                raise ValueError(f"field {problems[0]['loc'][0]!r}: {problems[0]['msg']}") from None
+            flat = {name: value for name, value in flat.items() if name not in wrong}

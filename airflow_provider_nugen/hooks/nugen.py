@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ResponseError, WrongRouteError
+from airflow_provider_nugen.api.errors import ResponseError, TransientResponseError, WrongRouteError
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
 from airflow_provider_nugen.hooks.base import ServiceHook
@@ -70,7 +70,7 @@ class NugenHook(ServiceHook):
     def _test(self, call: Call[Any]) -> str:
         try:
             return super()._test(call)
-        except WrongRouteError:
+        except (WrongRouteError, TransientResponseError):
             raise
         except ResponseError:
             if call.endpoint is not endpoints.ALIGNMENT_STATUS:

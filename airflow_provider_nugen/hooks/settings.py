@@ -30,11 +30,11 @@ class _Extras(BaseModel):
 
     model_config = ConfigDict(extra="ignore", coerce_numbers_to_str=True)
 
-    timeout: float = Field(30.0, gt=0)
+    timeout: float = Field(30.0, gt=0, le=86_400, allow_inf_nan=False)
     verify: Annotated[bool | str, Field(union_mode="left_to_right")] = True
     proxy: str | None = Field(None, pattern=r"^https?://[^/\s]+")
     allow_http: bool = False
-    max_requests_per_second: float | None = Field(None, gt=0)
+    max_requests_per_second: float | None = Field(None, gt=0, allow_inf_nan=False)
     api_revision: str | None = None
     team_id: str | None = None
 
@@ -165,7 +165,7 @@ def _api_key(password: str | None, wrong: Any) -> str:
 
 
 def _base_url(service: Service, conn: ConnectionLike, allow_http: bool, wrong: Any) -> str:
-    host = (conn.host or "").strip().rstrip("/") or service.base_url
+    host = (conn.host or "").strip() or service.base_url
     if "://" not in host:
         host = f"{conn.schema if conn.schema in ('http', 'https') else 'https'}://{host}"
     hint = f"Enter the base URL in the Host field, such as {service.base_url}, or leave it empty."
@@ -174,7 +174,7 @@ def _base_url(service: Service, conn: ConnectionLike, allow_http: bool, wrong: A
         name, port = url.hostname, url.port
     except ValueError:
         raise wrong("the Host field is no URL.", hint) from None
-    if url.scheme not in ("http", "https") or not name or url.query or url.fragment or url.username:
+    if url.scheme not in ("http", "https") or not name or url.query or url.fragment or "@" in url.netloc:
         raise wrong("the Host field is no base URL of an HTTP service.", hint)
     if url.scheme == "http" and not allow_http and not _is_loopback(name):
         raise wrong(
@@ -182,7 +182,7 @@ def _base_url(service: Service, conn: ConnectionLike, allow_http: bool, wrong: A
             "Use https, or set the extra 'allow_http' to true if you know that the network is private.",
         )
     netloc = url.netloc if port or not conn.port else f"{url.netloc}:{conn.port}"
-    return f"{url.scheme}://{netloc}{url.path}"
+    return f"{url.scheme}://{netloc}{url.path.rstrip('/')}"
 
 
 def _is_loopback(name: str) -> bool:

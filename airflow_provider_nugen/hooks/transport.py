@@ -99,6 +99,7 @@ def explain(error: ApiError, call: Call[Any], settings: Settings) -> ApiError:
     """Complete an error: say what was tried, and take the key out should the service have repeated it."""
     error.context = error.context or call.context(settings.conn_id)
     error.problem = settings.scrub(error.problem)
+    error.args = (error.problem,)  # what repr() shows
     return error
 
 
@@ -135,12 +136,12 @@ class SyncTransport:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                body = b""
+                body = bytearray()
                 for chunk in response.iter_content(2**16):
                     body += chunk
                     if len(body) > MAX_BODY:
                         raise _too_large()
-                return RawResponse(response.status_code, body, response.headers.get("Retry-After"))
+                return RawResponse(response.status_code, bytes(body), response.headers.get("Retry-After"))
         except requests.RequestException as e:
             refused = any(isinstance(c, (NewConnectionError, ConnectTimeoutError)) for c in _chain(e))
             raise _transport_error(e, settings, sent=not refused) from None
@@ -195,13 +196,13 @@ class AsyncTransport:
                 proxy=self.proxy,
                 allow_redirects=False,
             ) as response:
-                body = b""
+                body = bytearray()
                 async for chunk in response.content.iter_any():
                     body += chunk
                     if len(body) > MAX_BODY:
                         response.close()
                         raise _too_large()
-                return RawResponse(response.status, body, response.headers.get("Retry-After"))
+                return RawResponse(response.status, bytes(body), response.headers.get("Retry-After"))
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             sent = not isinstance(e, aiohttp.ClientConnectorError)
             raise _transport_error(e, self.settings, sent) from None

@@ -56,10 +56,10 @@ def _read_evaluated_alignment(answer: AlignmentStatus, reading: Reading, previou
 
 
 def _read_task(answer: TaskStatus, reading: Reading, previous: str | None) -> None:
-    if reading.state is FAILED:
+    if reading.state in (FAILED, CANCELLED):
         result = answer.result or {}
         message = result.get("message") or result.get("error") or result
-        reading.reason = answer.error or (str(message) if message else "")
+        reading.reason = answer.error or (str(message) if message else reading.reason)
 
 
 def _read_deployment(answer: TaskStatus, reading: Reading, previous: str | None) -> None:
@@ -130,8 +130,8 @@ DEPLOYMENT = JobKind(
         UNDEPLOYED=RUNNING,
         COMPLETED=SUCCEEDED,
         DEPLOYED=SUCCEEDED,
-        FAILED=FAILED,
-    ),
+    )
+    | _ENDED,
     ids=("model_id",),
     refine=_read_deployment,
 )
@@ -141,7 +141,7 @@ UNDEPLOYMENT = JobKind(
     label="undeployment of model",
     id_name="model_id",
     status=endpoints.UNDEPLOYMENT_STATUS,
-    words=_words(PENDING=RUNNING, UNDEPLOYING=RUNNING, COMPLETED=SUCCEEDED, UNDEPLOYED=SUCCEEDED, FAILED=FAILED),
+    words=_words(PENDING=RUNNING, UNDEPLOYING=RUNNING, COMPLETED=SUCCEEDED, UNDEPLOYED=SUCCEEDED) | _ENDED,
     ids=("model_id",),
     refine=_read_task,
 )

@@ -7,9 +7,9 @@ revisions A, B and C and of the older camelCase form are all read; the names are
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, AliasGenerator, ConfigDict, Field
+from pydantic import AliasChoices, AliasGenerator, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from airflow_provider_nugen.api.models import Progress, ServiceModel, Timestamp
@@ -64,7 +64,7 @@ class AlignmentStatus(NugenModel):
     eta_seconds: float | None = None
     progress: Progress | None = None
     queue_position: int | None = None
-    performance_metrics: PerformanceMetrics | None = None
+    performance_metrics: Annotated[PerformanceMetrics, BeforeValidator(PerformanceMetrics.read)] | None = None
     gpu_training_completed: bool | None = None
     early_deployable: bool | None = None
     degraded: bool | None = None

@@ -1,0 +1,180 @@
+"""Both services as one ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.routing import Match
+from starlette.types import Message, Receive, Scope, Send
+
+from airflow_provider_nugen import __version__
+from airflow_provider_nugen.simulator import control, nugen, seekr
+from airflow_provider_nugen.simulator.faults import Fault
+from airflow_provider_nugen.simulator.world import DEFAULT_KEY, Config, Revision, Seen, World
+
+_SERVICES = {"/api/v3": ("nugen", nugen.authorized), "/v1/flow": ("seekr", seekr.authorized)}
+
+
+def create_app(
+    *,
+    api_key: str = DEFAULT_KEY,
+    seekr_team_ids: Iterable[str] | None = None,
+    nugen_revision: Revision = "B",
+    enveloped: bool = True,
+    plain_timestamps: bool = False,
+    speed: float = 1.0,
+    durations: Mapping[str, Mapping[str, float]] | None = None,
+    faults: Iterable[Fault | dict[str, Any]] = (),
+    clock: Callable[[], float] = time.time,
+    state_file: Path | None = None,
+) -> FastAPI:
+    """
+    Make the simulator of Nugen and SeekrFlow. ``app.state.world`` is what it knows.
+
+    :param api_key: the key that both services accept.
+    :param seekr_team_ids: the teams that the key belongs to; ``None`` = any.
+    :param nugen_revision: the API revision that Nugen speaks; the routes of the others do not exist.
+    :param enveloped: whether an alignment status comes in the contract's envelope, or flat.
+    :param plain_timestamps: whether Nugen writes times without a zone.
+    :param speed: simulated seconds per second.
+    :param durations: how many simulated seconds the stages of a kind of job last, where not as long as usual.
+    :param faults: what goes wrong from the beginning.
+    :param clock: tells the time in epoch seconds.
+    :param state_file: keeps the jobs over a restart.
+    """
+    config = Config(
+        api_key=api_key,
+        seekr_team_ids=None if seekr_team_ids is None else frozenset(seekr_team_ids),
+        nugen_revision=nugen_revision,
+        enveloped=enveloped,
+        plain_timestamps=plain_timestamps,
+        speed=speed,
+        durations=durations or {},
+        clock=clock,
+        state_file=state_file,
+    )
+    world = World(config, faults)
+    app = SimulatorApp(world)
+    app.include_router(nugen.Nugen(world).router)
+    app.include_router(seekr.Seekr(world).router)
+    app.include_router(control.router)
+    app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
+    return app
+
+
+class SimulatorApp(FastAPI):
+    """
+    The application, with what happens on the wire: raw paths, faults, and the log of requests.
+
+    No middleware, since even the outermost one does not see the server's own ``send``, which has the connection.
+
+    :param world: what the simulator knows.
+    """
+
+    def __init__(self, world: World) -> None:
+        super().__init__(title="Simulator of Nugen and SeekrFlow", version=__version__)
+        self.world = self.state.world = world
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        # Routing on the path as it was sent: decoded, an id with a slash in it would be two segments.
+        scope["path"] = path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").split("?")[0]
+        service, authorized = next((s for prefix, s in _SERVICES.items() if path.startswith(prefix)), ("", None))
+        if authorized is None:
+            await super().__call__(scope, receive, send)
+            return
+        operation = self._operation(scope)
+        header = dict(scope["headers"]).get(b"authorization")
+        answered: dict[str, int] = {}
+        at, sent_key = self.world.now(), header.decode("latin-1") if header else None
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered["status"] = message["status"]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send, watched, (service, operation, scope["method"], path))
+        finally:
+            self.world.requests.append(
+                Seen(
+                    at=at,
+                    service=service,
+                    operation=operation,
+                    method=scope["method"],
+                    path=path,
+                    status=answered.get("status"),
+                    authorized=authorized(self.world, sent_key),
+                    client_port=(scope.get("client") or ("", 0))[1],
+                )
+            )
+
+    def _operation(self, scope: Scope) -> str:
+        for route in self.routes:
+            if route.matches(scope)[0] is Match.FULL:
+                return str(getattr(route, "name", ""))
+        return ""
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, watched: Send, key: tuple[str, str, str, str]
+    ) -> None:
+        for fault in self.world.faults:
+            if not fault.strikes(*key):
+                continue
+            if fault.action == "delay":
+                await asyncio.sleep(fault.seconds)
+                continue
+            if fault.processed:
+                await super().__call__(scope, receive, _swallow)
+            await self._break(fault, scope, receive, send, watched)
+            return
+        await super().__call__(scope, receive, watched)
+
+    async def _break(self, fault: Fault, scope: Scope, receive: Receive, send: Send, watched: Send) -> None:
+        if fault.action == "drop":
+            _transport(send).abort()
+        elif fault.action == "truncate":
+            body = b'{"status": "PROCESSING", "progress": 1'
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+            _transport(send).write(head + body)
+            _transport(send).close()
+        elif fault.action == "status":
+            extra = [(b"retry-after", fault.retry_after.encode())] if fault.retry_after else []
+            detail = {"detail": f"Simulated {fault.status}"}
+            await _respond(watched, fault.status, json.dumps(detail).encode(), extra)
+        elif fault.action == "malformed":
+            await _respond(watched, 200, b'{"status": "PROCESSING", "data": {')
+        elif fault.action == "html":
+            await _respond(watched, 200, b"<!doctype html><title>Maintenance</title>", kind=b"text/html")
+        else:
+            await _respond(watched, 200, b'{"status": "PROCESSING", "x": "' + b"x" * 17 * 2**20 + b'"}')
+
+
+async def _swallow(message: Message) -> None:
+    """Take an answer that nobody shall see."""
+
+
+async def _respond(
+    send: Send,
+    status: int,
+    body: bytes,
+    headers: Iterable[tuple[bytes, bytes]] = (),
+    kind: bytes = b"application/json",
+) -> None:
+    start = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _transport(send: Send) -> asyncio.Transport:
+    """Get at the connection: uvicorn's ``send`` is a method of the object that has it."""
+    transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]
+    return transport

@@ -1,0 +1,70 @@
+"""What the routes of both services need of HTTP: raw ids, times, bodies checked field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import AfterValidator
+
+from airflow_provider_nugen.simulator.world import World
+
+#: An id in a path. Routes see paths as they were sent, so that ``%2F`` in an id does not end it; this is the one place
+#: where the id is unquoted.
+Id = Annotated[str, AfterValidator(unquote)]
+
+
+def world_of(request: Request) -> World:
+    """Get at what the simulator knows."""
+    world: World = request.app.state.world
+    return world
+
+
+def timestamp(seconds: float | None, plain: bool = False) -> str | None:
+    """Write a time as the services do: ISO 8601 with ``Z``, or plain without a zone."""
+    if seconds is None:
+        return None
+    time = datetime.fromtimestamp(seconds, UTC)
+    if plain:
+        return time.strftime("%Y-%m-%d %H:%M:%S.%f")
+    return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+async def json_object(request: Request) -> dict[str, Any]:
+    """Read a JSON object from a request."""
+    try:
+        body = await request.json()
+    except ValueError:
+        raise invalid((("body",), "JSON decode error", "json_invalid")) from None
+    if not isinstance(body, dict):
+        raise invalid((("body",), "Input should be a valid dictionary", "dict_type"))
+    return body
+
+
+def check(body: dict[str, Any], required: dict[str, type], optional: dict[str, type] | None = None) -> None:
+    """
+    Check the fields of a body.
+
+    :raises RequestValidationError: naming each field that is missing or of the wrong type, as FastAPI does.
+    """
+    problems: list[tuple[tuple[str, ...], str, str]] = []
+    for name, kind in {**required, **(optional or {})}.items():
+        value = body.get(name)
+        if value is None:
+            if name in required:
+                problems.append((("body", name), "Field required", "missing"))
+        elif not isinstance(value, kind):
+            problems.append((("body", name), f"Input should be a valid {kind.__name__}", f"{kind.__name__}_type"))
+        elif name in required and isinstance(value, str) and not value.strip():
+            problems.append((("body", name), "String should not be blank", "string_too_short"))
+    if problems:
+        raise invalid(*problems)
+
+
+def invalid(*problems: tuple[Iterable[str], str, str]) -> RequestValidationError:
+    """Make a 422 in FastAPI's shape of (location, message, type)."""
+    return RequestValidationError([{"loc": tuple(loc), "msg": msg, "type": kind} for loc, msg, kind in problems])

@@ -1,0 +1,281 @@
+"""SeekrFlow, simulated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Query, Request, Response, Security
+from fastapi.responses import JSONResponse
+from fastapi.security import APIKeyHeader
+
+from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp, world_of
+from airflow_provider_nugen.simulator.timeline import Job, Stage
+from airflow_provider_nugen.simulator.world import World
+
+JOB_TYPES = ("principle_files", "context_grounded_files", "context_grounded_vector_db")
+ALIGNMENT_WORDS = ("pending", "queued", "running", "completed")
+BROKEN = frozenset({"failed", "cancelled", "stopped"})
+
+_key = APIKeyHeader(name="Authorization", auto_error=False)
+_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
+
+
+class SeekrError(Exception):
+    """An error in the service's own shape."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+async def seekr_error(request: Request, error: Exception) -> JSONResponse:
+    """Answer ``{"error", "message", "status", "requestUrl"}``."""
+    assert isinstance(error, SeekrError)  # noqa: S101  # registered for nothing else
+    return JSONResponse(
+        {
+            "error": _REASONS.get(error.status, "Error"),
+            "message": error.message,
+            "status": error.status,
+            "requestUrl": request.url.path,
+        },
+        error.status,
+    )
+
+
+def authorized(world: World, header: str | None) -> bool:
+    """Say whether a request has the right key, the way SeekrFlow wants it: bare."""
+    return header == world.api_key
+
+
+def _authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
+    world, team = world_of(request), request.headers.get("x-team-id", "")
+    if not authorized(world, request.headers.get("Authorization")):
+        raise SeekrError(401, "Invalid API key")
+    if team and world.config.seekr_team_ids is not None and team not in world.config.seekr_team_ids:
+        raise SeekrError(403, f"You are not a member of team {team}")
+
+
+def _deprecated(response: Response) -> None:
+    response.headers["Deprecation"] = "true"
+    response.headers["Link"] = '</v1/flow/data-jobs>; rel="successor-version"'
+
+
+class Seekr:
+    """
+    The routes of SeekrFlow.
+
+    :param world: what the service knows.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.router = APIRouter(prefix="/v1/flow", dependencies=[Depends(_authorize)], tags=["seekr"])
+        add = self.router.add_api_route
+        old: dict[str, Any] = {"dependencies": [Depends(_deprecated)], "deprecated": True}
+        job = "/alignment/{alignment_job_id}"
+        add("/alignment/generate", self.generate, methods=["POST"], name="seekr_generate", **old)
+        add("/alignment", self.list_alignments, methods=["GET"], name="seekr_list_alignments", **old)
+        add(job, self.alignment, methods=["GET"], name="seekr_alignment", **old)
+        add(f"{job}/outputs", self.outputs, methods=["GET"], name="seekr_outputs", **old)
+        add(f"{job}/cancel", self.cancel, methods=["POST"], name="seekr_cancel", **old)
+        add(job, self.delete, methods=["DELETE"], name="seekr_delete", status_code=204, **old)
+        jobs, job = "/data-jobs", "/data-jobs/{data_job_id}"
+        add(jobs, self.create_data_job, methods=["POST"], name="seekr_create_data_job")
+        add(jobs, self.list_data_jobs, methods=["GET"], name="seekr_list_data_jobs")
+        add(job, self.data_job, methods=["GET"], name="seekr_data_job")
+        add(f"{job}/add-files", self.add_files, methods=["POST"], name="seekr_add_files")
+        add(f"{job}/start", self.start, methods=["POST"], name="seekr_start_data_job")
+        add(f"{job}/cancel", self.cancel_data_job, methods=["POST"], name="seekr_cancel_data_job")
+
+    def _find(self, kind: str, job_id: str, request: Request) -> Job:
+        """A job is visible only to the team that started it."""
+        job = self.world.find(kind, job_id)
+        if job is None or job.scope != request.headers.get("x-team-id", ""):
+            name = "Data job" if kind == "data_job" else "Alignment job"
+            raise SeekrError(404, f"{name} {job_id} not found")
+        return job
+
+    def _own(self, kind: str, request: Request) -> list[Job]:
+        return [job for job in self.world.all(kind) if job.scope == request.headers.get("x-team-id", "")]
+
+    # Alignment jobs.
+
+    def _alignment(self, job: Job) -> dict[str, Any]:
+        now = self.world.now()
+        word, remaining, done = job.word(now), job.remaining(now), job.end(now)
+        running = word == "running"
+        fields = {
+            "id": job.id,
+            "created_at": timestamp(job.created),
+            "updated_at": timestamp(done or now),
+            "completed_at": timestamp(done) if word == "completed" else None,
+            "stopped_at": timestamp(done) if word in ("cancelled", "stopped") else None,
+            "status": word,
+            "current_step": "generating pairs" if running else None,
+            "step_progress": round(100 * job.progress(now), 1) if running else None,
+            "progress": round(100 * job.progress(now), 1),
+            "estimated_completion_at": timestamp(now + remaining) if remaining is not None else None,
+            "eta_minutes": -int(-remaining // 60) if remaining is not None else None,
+            "status_message": job.reason,
+            "output_files": self._outputs(job) if word == "completed" else [],
+        }
+        return {**fields, **job.overrides}
+
+    def _outputs(self, job: Job) -> list[dict[str, Any]]:
+        created = timestamp(job.end(self.world.now()))
+        return [
+            {
+                "id": f"file-{job.id}-{name}",
+                "filename": f"{job.id}-{name}.{kind}",
+                "bytes": 4096,
+                "created_at": created,
+                "file_type": kind,
+                "purpose": purpose,
+            }
+            for name, kind, purpose in (("pairs", "jsonl", "fine-tune"), ("summary", "md", "alignment"))
+        ]
+
+    def _start_alignment(self, inputs: dict[str, Any], scope: str, job_id: str | None = None) -> Job:
+        stages = self.world.stages("seekr_alignment", *ALIGNMENT_WORDS)
+        return self.world.add_job("seekr_alignment", job_id, stages, inputs=inputs, scope=scope)
+
+    async def generate(self, request: Request) -> dict[str, Any]:
+        body = await json_object(request)
+        check(
+            body,
+            {"instructions": str, "files": list},
+            {"system_prompt": str, "type": str, "vector_database_id": str},
+        )
+        if body.get("type") not in (None, "principle", "context_data"):
+            raise invalid((("body", "type"), "Input should be 'principle' or 'context_data'", "enum"))
+        return self._alignment(self._start_alignment(body, request.headers.get("x-team-id", "")))
+
+    async def list_alignments(self, request: Request) -> dict[str, Any]:
+        jobs = self._own("seekr_alignment", request)
+        return {"object": "list", "data": [self._alignment(job) for job in reversed(jobs)]}
+
+    async def alignment(self, alignment_job_id: Id, request: Request) -> dict[str, Any]:
+        return self._alignment(self._find("seekr_alignment", alignment_job_id, request))
+
+    async def outputs(self, alignment_job_id: Id, request: Request) -> list[dict[str, Any]]:
+        job = self._find("seekr_alignment", alignment_job_id, request)
+        return self._outputs(job) if job.word(self.world.now()) == "completed" else []
+
+    async def cancel(self, alignment_job_id: Id, request: Request) -> dict[str, Any]:
+        job = self._find("seekr_alignment", alignment_job_id, request)
+        job.cut_off("cancelled", self.world.now(), "Cancelled by the user")
+        self.world.save()
+        return self._alignment(job)
+
+    async def delete(self, alignment_job_id: Id, request: Request) -> None:
+        job = self._find("seekr_alignment", alignment_job_id, request)
+        del self.world.jobs[job.kind, job.id]
+        self.world.save()
+
+    # Data jobs.
+
+    def _linked(self, job: Job) -> Job | None:
+        return self.world.find("seekr_alignment", f"{job.id}-alignment")
+
+    def _data_job(self, job: Job) -> dict[str, Any]:
+        now, linked, inputs = self.world.now(), self._linked(job), job.inputs
+        last = linked or job
+        fields = {
+            "id": job.id,
+            "user_id": "user-1",
+            "team_id": job.scope or None,
+            "name": inputs["name"],
+            "job_type": inputs["job_type"],
+            "alignment_job_id": linked.id if linked else None,
+            "created_at": timestamp(job.created),
+            "updated_at": timestamp(now),
+            "status": last.word(now),
+            "status_message": last.reason,
+            "system_prompt": inputs.get("system_prompt"),
+            "instructions": inputs.get("instructions"),
+        }
+        return {**fields, **job.overrides}
+
+    def _detail(self, job: Job) -> dict[str, Any]:
+        linked, files = self._linked(job), job.inputs.get("file_ids", [])
+        timeline = [{"timestamp": timestamp(job.created), "event_type": "created", "message": "Data job created"}]
+        if linked:
+            timeline.append(
+                {"timestamp": timestamp(linked.created), "event_type": "started", "message": "Alignment started"}
+            )
+        return {
+            **self._data_job(job),
+            "alignment_job": self._alignment(linked) if linked else None,
+            "ingestion_jobs": [],
+            "files": [{"file_id": file_id} for file_id in files],
+            "timeline": timeline,
+        }
+
+    async def create_data_job(self, request: Request) -> dict[str, Any]:
+        body = await json_object(request)
+        check(
+            body,
+            {"name": str, "job_type": str},
+            {"system_prompt": str, "instructions": str, "vector_database_id": str},
+        )
+        if body["job_type"] not in JOB_TYPES:
+            raise invalid((("body", "job_type"), f"Input should be one of {', '.join(JOB_TYPES)}", "enum"))
+        job = self.world.add_job(
+            "data_job",
+            None,
+            [Stage("file_processing" if body["job_type"] != JOB_TYPES[2] else "ready_to_start")],
+            inputs={**body, "file_ids": []},
+            scope=request.headers.get("x-team-id", ""),
+        )
+        return self._data_job(job)
+
+    async def list_data_jobs(
+        self,
+        request: Request,
+        job_type: str | None = None,
+        sort_by: Literal["name", "created_at", "job_type"] = "created_at",
+        sort_order: Literal["asc", "desc"] = "desc",
+        limit: Annotated[int, Query(ge=1, le=100)] = 25,
+        offset: Annotated[int, Query(ge=0)] = 0,
+    ) -> dict[str, Any]:
+        jobs = [job for job in self._own("data_job", request) if job_type in (None, job.inputs["job_type"])]
+        jobs.sort(
+            key=lambda job: job.created if sort_by == "created_at" else job.inputs[sort_by],
+            reverse=sort_order == "desc",
+        )
+        return {"object": "list", "data": [self._data_job(job) for job in jobs[offset : offset + limit]]}
+
+    async def data_job(self, data_job_id: Id, request: Request) -> dict[str, Any]:
+        return self._detail(self._find("data_job", data_job_id, request))
+
+    async def add_files(self, data_job_id: Id, request: Request) -> dict[str, Any]:
+        job, body = self._find("data_job", data_job_id, request), await json_object(request)
+        check(body, {"file_ids": list}, {"method": str})
+        if self._linked(job):
+            raise SeekrError(409, "The data job has been started already")
+        job.inputs["file_ids"] = list(dict.fromkeys([*job.inputs["file_ids"], *body["file_ids"]]))
+        # The files are processed from now on.
+        passed = self.world.now() - job.created
+        job.stages = self.world.stages("data_job", "file_processing", "ready_to_start")
+        job.stages[0].seconds += passed
+        self.world.save()
+        return self._detail(job)
+
+    async def start(self, data_job_id: Id, request: Request) -> dict[str, Any]:
+        job = self._find("data_job", data_job_id, request)
+        status = self._data_job(job)["status"]
+        if status != "ready_to_start":
+            raise SeekrError(409, f"The data job is {status}, not ready_to_start")
+        self._start_alignment(job.inputs, job.scope, f"{job.id}-alignment")
+        return self._detail(job)
+
+    async def cancel_data_job(self, data_job_id: Id, request: Request) -> dict[str, Any]:
+        job = self._find("data_job", data_job_id, request)
+        last = self._linked(job) or job
+        if last is job:
+            # It has no running stages of its own that could be cut off.
+            job.stages = [Stage("cancelled")]
+        last.cut_off("cancelled", self.world.now(), "Cancelled by the user")
+        self.world.save()
+        return self._detail(job)

@@ -1,0 +1,185 @@
+"""What the simulated services know: keys, jobs, faults, and the requests that came."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from airflow_provider_nugen.simulator.faults import Fault
+from airflow_provider_nugen.simulator.timeline import Job, Stage
+
+Revision = Literal["A", "B", "C"]
+
+DEFAULT_KEY = "demo-key"
+#: How many simulated seconds the stages of a job last.
+DURATIONS: dict[str, dict[str, float]] = {
+    "alignment": {"QUEUED": 30, "PROCESSING": 600, "READY": 5, "DEPLOYING": 60, "EVALUATING": 240, "UNDEPLOYED": 5},
+    "evaluation": {"PROCESSING": 300},
+    "deployment": {"PENDING": 90, "DEPLOYING": 90},
+    "undeployment": {"PENDING": 30},
+    "document": {"PROCESSING": 20},
+    "benchmark": {"PROCESSING": 60},
+    "seekr_alignment": {"pending": 5, "queued": 5, "running": 600},
+    "data_job": {"file_processing": 20, "queued": 5, "running": 600},
+}
+#: What is there from the beginning, ready to be used.
+SEEDS = {"document": ("doc-demo-1", "doc-demo-2"), "benchmark": ("benchmark-demo-1",)}
+
+
+@dataclass
+class Config:
+    """How the simulated services behave; see :func:`~airflow_provider_nugen.simulator.create_app`."""
+
+    api_key: str = DEFAULT_KEY
+    seekr_team_ids: frozenset[str] | None = None
+    nugen_revision: Revision = "B"
+    enveloped: bool = True
+    plain_timestamps: bool = False
+    speed: float = 1.0
+    durations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    clock: Callable[[], float] = time.time
+    state_file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request that came. The key is not kept, only whether it was right."""
+
+    at: float
+    service: str
+    operation: str
+    method: str
+    path: str
+    status: int | None
+    authorized: bool
+    client_port: int
+
+
+class World:
+    """
+    Everything the simulator knows, and what can be done to it from outside.
+
+    :param config: how it behaves.
+    :param faults: what goes wrong from the beginning.
+    """
+
+    def __init__(self, config: Config, faults: Iterable[Fault | dict[str, Any]] = ()) -> None:
+        self.config = config
+        self.api_key = config.api_key
+        self.jobs: dict[tuple[str, str], Job] = {}
+        self.faults: list[Fault] = []
+        self.requests: deque[Seen] = deque(maxlen=100_000)
+        for fault in faults:
+            self.add_fault(fault)
+        if config.state_file and config.state_file.exists():
+            self._load(config.state_file)
+        else:
+            for kind, ids in SEEDS.items():
+                for job_id in ids:
+                    self.add_job(kind, job_id, [Stage("READY")])
+
+    def now(self) -> float:
+        """Tell the time, in epoch seconds."""
+        return self.config.clock()
+
+    def stages(self, kind: str, *words: str) -> list[Stage]:
+        """Make the stages of a job, at the configured speed."""
+        seconds = {**DURATIONS[kind], **self.config.durations.get(kind, {})}
+        return [
+            *(Stage(word, seconds.get(word, 0) / self.config.speed) for word in words[:-1]),
+            Stage(words[-1]),
+        ]
+
+    def add_job(self, kind: str, job_id: str | None, stages: list[Stage], **fields: Any) -> Job:
+        """Create a job; without an id it gets a new one."""
+        job = Job(kind, job_id or f"{kind.replace('_', '-')}-{uuid.uuid4().hex[:12]}", self.now(), stages, **fields)
+        self.jobs[kind, job.id] = job
+        self.save()
+        return job
+
+    def find(self, kind: str, job_id: str) -> Job | None:
+        """Look a job up."""
+        return self.jobs.get((kind, job_id))
+
+    def all(self, kind: str) -> list[Job]:
+        """List the jobs of a kind, oldest first."""
+        return [job for job in self.jobs.values() if job.kind == kind]
+
+    # What tests and the /_simulator routes do.
+
+    def add_fault(self, fault: Fault | dict[str, Any]) -> Fault:
+        """Let something go wrong from now on; see :class:`~airflow_provider_nugen.simulator.faults.Fault`."""
+        # A fault counts how often it happened: the caller's own object stays as it is.
+        fault = Fault.model_validate(fault if isinstance(fault, dict) else fault.model_dump())
+        self.faults.append(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self.faults.clear()
+
+    def rotate_key(self, api_key: str) -> None:
+        """Accept only this key from now on."""
+        self.api_key = api_key
+
+    def job(self, job_id: str) -> Job:
+        """
+        Look a job up by its id alone.
+
+        :raises KeyError: if there is none.
+        """
+        for job in reversed(self.jobs.values()):
+            if job.id == job_id:
+                return job
+        raise KeyError(f"no job {job_id!r}")
+
+    def fail_job(self, job_id: str, reason: str) -> None:
+        """Let a running job fail now."""
+        job = self.job(job_id)
+        job.cut_off("failed" if job.stages[-1].word.islower() else "FAILED", self.now(), reason)
+        self.save()
+
+    def stop_job(self, job_id: str) -> None:
+        """Let a running job be stopped now, as if somebody had done it in the service's own console."""
+        job = self.job(job_id)
+        job.cut_off("stopped" if job.stages[-1].word.islower() else "STOPPED", self.now())
+        self.save()
+
+    def finish_job(self, job_id: str) -> None:
+        """Let a running job be done now."""
+        job = self.job(job_id)
+        job.stages = [Stage(job.stages[-1].word)]
+        self.save()
+
+    def override_job(self, job_id: str, **fields: Any) -> None:
+        """Set fields of a job's answers, e.g. ``status="DREAMING"``; an empty call takes all of them back."""
+        job = self.job(job_id)
+        job.overrides = {**job.overrides, **fields} if fields else {}
+        self.save()
+
+    def clear_requests(self) -> None:
+        """Forget the requests that came."""
+        self.requests.clear()
+
+    # Surviving a restart.
+
+    def save(self) -> None:
+        """Write the jobs to the state file, if there is one."""
+        if path := self.config.state_file:
+            state = {"jobs": [*map(asdict, self.jobs.values())]}
+            beside = path.with_suffix(".new")
+            beside.write_text(json.dumps(state))
+            beside.replace(path)
+
+    def _load(self, path: Path) -> None:
+        for fields in json.loads(path.read_text())["jobs"]:
+            fields["stages"] = [Stage(**stage) for stage in fields["stages"]]
+            fields["ended"] = tuple(fields["ended"]) if fields["ended"] else None
+            job = Job(**fields)
+            self.jobs[job.kind, job.id] = job
