@@ -34,7 +34,7 @@ with DAG(
 ):
     align = CreateAlignmentOperator(
         task_id="align",
-        name="support-{{ ts_nodash }}",
+        name="support-{{ run_id }}",
         base_model="{{ params.base_model }}",
         document_ids="{{ params.document_ids }}",
     )
