@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider_nugen.hooks.forms import FORMS, FormField
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -53,8 +56,51 @@ __all__ = [
     "AirflowTaskTimeout",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "still_deferred",
     "task_state_store",
+    "with_form",
 ]
+
+H = TypeVar("H", bound=type[Any])
+
+
+def with_form(hook_class: H) -> H:
+    """
+    Give a hook class of its own the methods that Airflow 3.1 asks for its connection form.
+
+    Later versions read the same form from the provider's metadata, and never call them.
+
+    :param hook_class: the hook, with its ``conn_type``.
+    """
+    form = next(form for form in FORMS if form.conn_type == hook_class.conn_type)
+    hook_class.get_connection_form_widgets = staticmethod(lambda: {field.name: _widget(field) for field in form.fields})
+    hook_class.get_ui_field_behaviour = staticmethod(
+        lambda: {
+            "hidden_fields": list(form.hidden_fields),
+            "relabeling": dict(form.relabeling),
+            "placeholders": dict(form.placeholders),
+        }
+    )
+    return hook_class
+
+
+def _widget(field: FormField) -> Any:
+    """
+    Make the widget of one extra; Airflow 3.1 puts stand-ins in the place of these classes.
+
+    They know no numbers but whole ones, so a number is text there, as in any extra.
+    """
+    from wtforms import BooleanField, StringField
+    from wtforms.validators import any_of
+
+    if field.type == "boolean":
+        return BooleanField(field.label, description=field.description, default=field.default)
+    return StringField(
+        field.label,
+        validators=[any_of(list(field.choices))] if field.choices else [],
+        description=field.description,
+        default=None if field.default is None else str(field.default),
+    )
 
 
 def task_state_store(context: Context) -> Any:
@@ -64,3 +110,32 @@ def task_state_store(context: Context) -> Any:
     :param context: the context of the running task.
     """
     return context.get("task_state_store")
+
+
+async def still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
+    """
+    Say whether a task still waits as it did when its trigger was made, so that nobody has ended it.
+
+    Asked in a trigger's ``on_kill`` (3.3 and later), where the database is out of reach: so by messages to the
+    supervisor. A task that was cleared and has deferred again is deferred, too, but has handed on another job's id. If
+    Airflow cannot be asked, the answer is yes: a job that is cancelled by mistake costs more than one that goes on.
+
+    :param ti: the task instance as the triggerer knows it.
+    :param xcom_key: the XCom that the task pushed before deferring.
+    :param xcom_value: its value then.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
+
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+    try:
+        ask: Any = task_runner.SUPERVISOR_COMMS.asend
+        states = await ask(GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]))
+        if states.task_states.get(ti.run_id, {}).get(name) != "deferred":
+            return False
+        xcom = await ask(GetXCom(key=xcom_key, **where))
+    except Exception:
+        logging.getLogger(__name__).exception("The state of the task could not be read; its job is not cancelled.")
+        return True
+    return bool(getattr(xcom, "value", None) == xcom_value)

@@ -38,7 +38,7 @@ def session_tree(leaders: Collection[int]) -> list[psutil.Process]:
             if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
                 continue
             children.setdefault(process.ppid(), []).append(process)
-            if os.getsid(process.pid) in leaders:
+            if process.pid in leaders or os.getsid(process.pid) in leaders:
                 found[process.pid] = process
     unvisited = list(found)
     while unvisited:

@@ -77,7 +77,7 @@ class Reporter:
         table.add_column("seconds of worker time", justify="right")
         for task, seconds in tasks:
             measured = (f"{seconds.total:.1f}", seconds.waited_in, f"{seconds.worker:.1f}") if seconds else ("?",) * 3
-            table.add_row(str(task.key), str(task.state), *measured)
+            table.add_row(str(task.key), task.state or "not started", *measured)
         counted = [seconds for _, seconds in tasks if seconds]
         table.add_section()
         table.add_row(

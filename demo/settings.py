@@ -71,6 +71,8 @@ def airflow_settings(
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
         # A worker may see the end of its task one such interval late, and is not free until then.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+        # A worker that cannot import a DAG file tries again after this time, three times: a minute each by default.
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "3",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": f"{triggerer_health_check_threshold:g}",
     }

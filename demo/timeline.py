@@ -49,12 +49,13 @@ def timeline(task: TaskInstance, events: Sequence[StateEvent], now: datetime) ->
     :param now: end of the count for a task that has not ended.
     :return: None if the task ran, but nobody recorded when (before Airflow 3.2).
     """
-    if task.ran and not events:
-        return None
+    is_sensor = "Sensor" in task.operator
+    if not events:
+        return None if task.ran else Timeline(0.0, 0.0, 0.0, 0.0, is_sensor)
     seconds: dict[str, float] = {}
     # A worker that was killed reports no end: the scheduler ends the task, and the task instance says when.
     end = task.end_date or now
-    if events and (events[-1].state in FINAL_STATES or events[-1].when > end):
+    if events[-1].state in FINAL_STATES or events[-1].when > end:
         end = events[-1].when
     for event, following in zip(events, [*(event.when for event in events[1:]), end], strict=True):
         seconds[event.state] = seconds.get(event.state, 0.0) + (following - event.when).total_seconds()
@@ -64,5 +65,5 @@ def timeline(task: TaskInstance, events: Sequence[StateEvent], now: datetime) ->
         worker=seconds.get("running", 0.0),
         triggerer=seconds.get("deferred", 0.0),
         rescheduled=seconds.get("up_for_reschedule", 0.0),
-        is_sensor="Sensor" in task.operator,
+        is_sensor=is_sensor,
     )

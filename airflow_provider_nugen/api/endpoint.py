@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -82,6 +82,7 @@ class RawResponse:
     status: int
     body: bytes
     retry_after: str | None = None
+    deprecation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ class Endpoint(Generic[T]):
     :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's.
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
+    :param repeatable: a POST that can be sent twice without harm.
     """
 
     service: Service
@@ -107,13 +109,14 @@ class Endpoint(Generic[T]):
     body: Mapping[str, Name] = field(default_factory=dict)
     query: Mapping[str, Name] = field(default_factory=dict)
     multipart: bool = False
+    repeatable: bool = False
 
     @property
     def idempotent(self) -> bool:
         """Sending the request twice is the same as sending it once."""
-        return self.method in ("GET", "DELETE")
+        return self.repeatable or self.method in ("GET", "DELETE")
 
-    def call(self, *, uploads: Sequence[Upload] = (), **values: Any) -> Call[T]:
+    def call(self, **values: Any) -> Call[T]:
         """
         Bind ids and fields to the endpoint. Fields that are ``None`` are left out.
 
@@ -123,7 +126,11 @@ class Endpoint(Generic[T]):
         ids = {name: values.pop(name) for name in path_names}
         if unknown := values.keys() - self.body.keys() - self.query.keys():
             raise TypeError(f"{self.operation}: unknown field {sorted(unknown)}")
-        return Call(self, ids, {k: v for k, v in values.items() if v is not None}, uploads)
+        return Call(self, ids, {k: v for k, v in values.items() if v is not None})
+
+    def upload(self, uploads: Sequence[Upload], **values: Any) -> Call[T]:
+        """Bind files, too."""
+        return replace(self.call(**values), uploads=uploads)
 
     def _revisions(self) -> Sequence[str]:
         return tuple(self.path.names) if isinstance(self.path, ByRevision) else ("",)

@@ -97,7 +97,7 @@ class JobKind(Generic[M]):
     def call(self, job_id: object, *, detail: bool = False) -> Call[M]:
         """Ask for the status of a job, or for its detail."""
         endpoint = self.detail if detail and self.detail else self.status
-        return endpoint.call(**{self.id_name: job_id})  # type: ignore[arg-type]  # an id, never "uploads"
+        return endpoint.call(**{self.id_name: job_id})
 
     def subject(self, job_id: object) -> str:
         """Name a job in messages: ``alignment 'a-1'``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,13 +11,13 @@ from typing import Any, ClassVar, TypeVar
 from airflow.sdk import BaseHook
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from airflow_provider_nugen.api.endpoint import Call, Endpoint
+from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse, Request
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.shared import SharedClient
-from airflow_provider_nugen.hooks.transport import SyncTransport, explain
+from airflow_provider_nugen.hooks.transport import AsyncTransport, SyncTransport, explain
 from airflow_provider_nugen.waiting import retry_after_seconds
 
 T = TypeVar("T")
@@ -25,6 +26,16 @@ T = TypeVar("T")
 ATTEMPTS = 4
 #: ... and never waits longer than so many seconds between two of them.
 LONGEST_PAUSE = 60.0
+#: Operations whose deprecation this process has logged.
+_deprecated: set[str] = set()
+
+
+async def _upload(settings: Settings, request: Request) -> RawResponse:
+    transport = await AsyncTransport.open(settings)
+    try:
+        return await transport.send(request)
+    finally:
+        await transport.close()
 
 
 class ServiceHook(BaseHook):
@@ -91,7 +102,12 @@ class ServiceHook(BaseHook):
         """
         settings = self.settings
         try:
-            response = self._transport.send(call.request(settings.revision, self.conn_id))
+            request = call.request(settings.revision, self.conn_id)
+            # requests would read a file into memory before it sends it.
+            response = asyncio.run(_upload(settings, request)) if request.uploads else self._transport.send(request)
+            if response.deprecation and call.endpoint.operation not in _deprecated:
+                _deprecated.add(call.endpoint.operation)
+                self.log.warning("%s says that %r is deprecated.", self.service.name, call.endpoint.operation)
             return call.read(response, self.conn_id)
         except ApiError as e:
             raise explain(e, call, settings) from None
@@ -110,12 +126,7 @@ class ServiceHook(BaseHook):
 
     async def arequest(self, call: Call[T]) -> T:
         """Send a call without blocking the event loop, as :meth:`request` does."""
-        client = SharedClient.acquire(self.service, self.conn_id)
-        try:
-            result: T = await AsyncRetrying(**_policy(call.endpoint))(client.send, call)
-            return result
-        finally:
-            await client.release()
+        return await arequest(self.service, self.conn_id, call)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -137,6 +148,20 @@ class ServiceHook(BaseHook):
     def _test(self, call: Call[Any]) -> str:
         self.send(call)
         return ""
+
+
+async def arequest(service: Service, conn_id: str, call: Call[T]) -> T:
+    """
+    Send a call through a connection without blocking the event loop; again after a passing failure.
+
+    :raises ApiError: the last failure.
+    """
+    client = SharedClient.acquire(service, conn_id)
+    try:
+        result: T = await AsyncRetrying(**_policy(call.endpoint))(client.send, call)
+        return result
+    finally:
+        await client.release()
 
 
 def _policy(endpoint: Endpoint[Any]) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import ResponseError, TransientResponseError, WrongRouteError
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
+from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
 
 
+@with_form
 class NugenHook(ServiceHook):
     """
     Talks to Nugen.

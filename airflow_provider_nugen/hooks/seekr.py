@@ -7,9 +7,11 @@ from typing import Any
 
 from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
 
 
+@with_form
 class SeekrHook(ServiceHook):
     """
     Talks to SeekrFlow.

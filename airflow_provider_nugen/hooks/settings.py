@@ -172,9 +172,11 @@ def _base_url(service: Service, conn: ConnectionLike, allow_http: bool, wrong: A
     try:
         url = urlsplit(host)
         name, port = url.hostname, url.port
+        (name or "").encode("idna")  # as the transports will: a label may be too long, or empty
     except ValueError:
         raise wrong("the Host field is no URL.", hint) from None
-    if url.scheme not in ("http", "https") or not name or url.query or url.fragment or "@" in url.netloc:
+    odd = url.query or url.fragment or "@" in url.netloc or " " in host or not host.isprintable()
+    if url.scheme not in ("http", "https") or not name or odd:
         raise wrong("the Host field is no base URL of an HTTP service.", hint)
     if url.scheme == "http" and not allow_http and not _is_loopback(name):
         raise wrong(

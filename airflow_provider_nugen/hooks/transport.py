@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aiohttp
 import requests
 import yarl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies, select_proxy
-from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ProxyError
 
 from airflow_provider_nugen import __version__
 from airflow_provider_nugen.api.endpoint import Call, RawResponse, Request
@@ -37,6 +37,14 @@ MAX_BODY = 16 * 2**20
 #: new connection is a TLS handshake. (aiohttp's default is 15 s.)
 KEEP_ALIVE = 900.0
 
+#: The request never left: no connection to the service, or none to the proxy or through it.
+_NOT_SENT = (
+    NewConnectionError,
+    ConnectTimeoutError,
+    ProxyError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+)
 _HEADERS = {"Accept": "application/json", "User-Agent": f"airflow-provider-nugen/{__version__}"}
 
 
@@ -77,8 +85,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             todo += [e.__cause__, e.__context__, getattr(e, "reason", None), *e.args]
 
 
-def _transport_error(error: Exception, settings: Settings, sent: bool) -> ApiError:
+def _transport_error(error: Exception, settings: Settings) -> ApiError:
     chain = list(_chain(error))
+    if any(isinstance(e, ssl.SSLError) and getattr(e, "library", None) in ("X509", "PEM") for e in chain):
+        return _missing_bundle(ca_bundle(settings))  # what cannot be read is ours, not the server's
     if any(isinstance(e, ssl.SSLCertVerificationError) for e in chain):
         return CertificateError(
             f"the TLS certificate of {settings.base_url} does not verify: {chain[-1]}.",
@@ -91,7 +101,7 @@ def _transport_error(error: Exception, settings: Settings, sent: bool) -> ApiErr
     return TransportError(
         f"{settings.base_url} could not be reached ({why}).",
         hint="Check the Host of the connection and the network.",
-        sent=sent,
+        sent=not any(isinstance(e, _NOT_SENT) for e in chain),
     )
 
 
@@ -101,6 +111,10 @@ def explain(error: ApiError, call: Call[Any], settings: Settings) -> ApiError:
     error.problem = settings.scrub(error.problem)
     error.args = (error.problem,)  # what repr() shows
     return error
+
+
+def _raw(status: int, body: bytes, headers: Mapping[str, str]) -> RawResponse:
+    return RawResponse(status, body, headers.get("Retry-After"), headers.get("Deprecation"))
 
 
 class SyncTransport:
@@ -141,10 +155,9 @@ class SyncTransport:
                     body += chunk
                     if len(body) > MAX_BODY:
                         raise _too_large()
-                return RawResponse(response.status_code, bytes(body), response.headers.get("Retry-After"))
+                return _raw(response.status_code, bytes(body), response.headers)
         except requests.RequestException as e:
-            refused = any(isinstance(c, (NewConnectionError, ConnectTimeoutError)) for c in _chain(e))
-            raise _transport_error(e, settings, sent=not refused) from None
+            raise _transport_error(e, settings) from None
         except OSError as e:  # requests raises it bare for a CA bundle that is not there
             raise _missing_bundle(self.session.verify) from e
 
@@ -160,6 +173,8 @@ class AsyncTransport:
         self.settings = settings
         self.session = session
         self.proxy = proxy
+        # aiohttp sends a session's headers to the proxy, too, when it asks for a tunnel: not the key.
+        self._headers = settings.all_headers() if proxy else None
 
     @classmethod
     async def open(cls, settings: Settings) -> AsyncTransport:
@@ -168,48 +183,63 @@ class AsyncTransport:
 
         :raises ConnectionSettingsError: for a CA bundle that cannot be read.
         """
-        bundle = ca_bundle(settings)
+        bundle, proxy = ca_bundle(settings), proxy_for(settings)
         context: ssl.SSLContext | bool = False
         if settings.base_url.startswith("https:") and bundle:
             # Takes 20 ms, which no other wait on this loop should pay for.
             context = await asyncio.to_thread(_ssl_context, str(bundle))
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, keepalive_timeout=KEEP_ALIVE, limit=0),
-            headers={**_HEADERS, **settings.all_headers()},
+            headers=_HEADERS if proxy else {**_HEADERS, **settings.all_headers()},
             timeout=aiohttp.ClientTimeout(total=settings.timeout),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
         )
-        return cls(settings, session, proxy_for(settings))
+        return cls(settings, session, proxy)
 
     async def send(self, request: Request) -> RawResponse:
-        """
-        Send a request and read the answer; raises what :meth:`SyncTransport.send` raises.
-
-        Uploads are not sent: nothing that waits uploads.
-        """
+        """Send a request and read the answer; raises what :meth:`SyncTransport.send` raises."""
         try:
             async with self.session.request(
                 request.method,
                 yarl.URL(self.settings.base_url + request.target, encoded=True),
-                json=request.json,
+                headers=self._headers,
                 proxy=self.proxy,
                 allow_redirects=False,
+                **(self._body(request) if request.method != "GET" else {}),
             ) as response:
-                body = bytearray()
-                async for chunk in response.content.iter_any():
-                    body += chunk
-                    if len(body) > MAX_BODY:
-                        response.close()
-                        raise _too_large()
-                return RawResponse(response.status, bytes(body), response.headers.get("Retry-After"))
+                return _raw(response.status, await _read(response), response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            sent = not isinstance(e, aiohttp.ClientConnectorError)
-            raise _transport_error(e, self.settings, sent) from None
+            raise _transport_error(e, self.settings) from None
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        if not request.uploads:
+            return {"json": request.json}
+        form = aiohttp.FormData()
+        for name, value in request.form.items():
+            for item in [value] if isinstance(value, str) else value:
+                form.add_field(name, item)
+        for upload in request.uploads:
+            form.add_field(upload.field, upload.open(), filename=upload.name)
+        # A large file takes long: what counts is that it goes on.
+        seconds = self.settings.timeout
+        return {"data": form, "timeout": aiohttp.ClientTimeout(sock_connect=seconds, sock_read=seconds)}
 
     async def close(self) -> None:
         """Close all connections."""
         await self.session.close()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length <= MAX_BODY and "Content-Encoding" not in response.headers:
+        return await response.read()
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BODY:
+            response.close()
+            raise _too_large()
+    return bytes(body)
 
 
 def _ssl_context(bundle: str) -> ssl.SSLContext:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-
-from airflow.sdk import BaseOperator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
-from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.sensors.base import ServiceTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,46 +15,37 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class ServiceOperator(BaseOperator):
+class ServiceOperator(ServiceTask):
     """
     Calls a service; the base of all operators of this provider.
 
-    A call that provably was not processed (connection refused, 429, 503 with ``Retry-After``) is sent again a few
-    times, and then fails the task so that a retry may go on. A call that the service refuses fails it for good:
-    ``AirflowFailException``. After an ambiguous failure of a call that costs money (a time-out, a dropped connection, a
-    502) nothing is sent again: the task fails for good and says what to check.
+    A call that provably was not processed (connection refused, 429, 503 with ``Retry-After``), and a call that can be
+    repeated without harm, is sent again a few times, and then fails the task so that a retry may go on. A call that the
+    service refuses fails it for good: ``AirflowFailException``.
     """
 
-    hook_class: ClassVar[type[ServiceHook]]
-
-    @cached_property
-    def hook(self) -> ServiceHook:
-        """The hook that sends."""
-        return self.hook_class(getattr(self, self.hook_class.conn_name_attr))
-
-    def send(self, call: Call[T], check: str = "") -> T:
+    def send(self, call: Call[T]) -> T:
         """
         Send a call.
 
-        :param call: what to send.
-        :param check: what a person must check if it is not known whether the service acted on the call.
-        :raises AirflowFailException: if running the task again cannot help, or could pay twice.
+        :raises AirflowFailException: if running the task again cannot help.
         :raises AirflowException: if it can.
         """
         try:
             return self.hook.request(call)
         except ApiError as e:
-            if e.maybe_processed and not call.endpoint.idempotent:
-                raise AirflowFailException(
-                    f"{e} It is not known whether the service acted on the request, so it is not sent again: {check}"
-                ) from None
-            raise (AirflowException if e.transient else AirflowFailException)(str(e)) from None
+            raise self.failed(e) from None
         finally:
             self.hook.close()
 
+    def failed(self, error: ApiError) -> AirflowException:
+        """Make the exception that ends the task: retryable if the same call can succeed later."""
+        return (AirflowException if error.transient else AirflowFailException)(str(error))
+
     def hand_on(self, context: Context, ids: dict[str, Any]) -> dict[str, Any]:
-        """Push ids as XComs of their own, and return them."""
+        """Push ids as XComs of their own where they are not null, and return them."""
         if self.do_xcom_push:
             for name, value in ids.items():
-                context["ti"].xcom_push(key=name, value=value)
+                if value is not None:
+                    context["ti"].xcom_push(key=name, value=value)
         return ids

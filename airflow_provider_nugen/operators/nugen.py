@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from airflow_provider_nugen.api.nugen import endpoints
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_nugen.api.endpoint import Upload
+from airflow_provider_nugen.api.errors import ApiError, ResponseError
+from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
+from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
+from airflow_provider_nugen.api.nugen.models import existing_document_id
+from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
+from airflow_provider_nugen.gating import Condition, judge, table
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator
+from airflow_provider_nugen.operators.files import LocalOrRemote, open_file
+from airflow_provider_nugen.operators.start import StartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,21 +39,178 @@ class NugenOperator(ServiceOperator):
         self.nugen_conn_id = nugen_conn_id
 
 
-class CreateAlignmentOperator(NugenOperator):
+class UploadDocumentsOperator(NugenOperator):
     """
-    Start the alignment of a base model with documents. Costs money; wait for it with ``AlignmentStatusSensor``.
+    Upload text files as documents. Wait for each with ``DocumentStatusSensor`` before it is used.
 
-    XComs: ``return_value`` = ``{"alignment_id": ...}``, and ``alignment_id``.
+    A file whose name exists at the service already is the same document: its id is reused. So running the task again
+    does no harm.
 
-    :param name: what to call the alignment.
-    :param base_model: the model to align.
-    :param document_ids: documents that were uploaded and are ``READY``.
-    :param benchmark_id: a benchmark to evaluate the model with after its training.
-    :param description: free text.
-    :param workflow_id: a workflow of the service; API revision B only.
+    XComs: ``return_value`` = the list of document ids in the order of the files (so that a sensor can be expanded over
+    it), and the same as ``document_ids``.
+
+    :param files: local paths, URLs such as ``s3://conn@bucket/key``, or ``ObjectStoragePath`` objects; at most 100 MB
+        each, checked before anything is sent. Each is streamed.
+    :param categories: categories of the documents, as the service documents them.
     :param nugen_conn_id: the Airflow connection.
     """
 
+    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id")
+
+    #: The service's limit for one file, in bytes.
+    max_bytes = 100 * 10**6
+
+    def __init__(
+        self, *, files: Sequence[LocalOrRemote] | LocalOrRemote, categories: Sequence[str] | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.files = files
+        self.categories = categories
+
+    def execute(self, context: Context) -> list[str]:
+        """Upload the files one by one; return the ids of their documents."""
+        one = isinstance(self.files, (str, Path, ObjectStoragePath))
+        files = cast("Sequence[LocalOrRemote]", [self.files] if one else self.files)
+        opened = [open_file(file, "files", limit=self.max_bytes) for file in files]
+        ids = [self._upload(upload) for upload in opened]
+        self.hand_on(context, {"document_ids": ids})
+        return ids
+
+    def _upload(self, upload: Upload) -> str:
+        call = endpoints.UPLOAD_DOCUMENTS.upload([upload], categories=self.categories)
+        try:
+            ids = self.hook.request(call)
+        except ApiError as e:
+            existing = existing_document_id(e.payload) if isinstance(e, ResponseError) and e.status == 409 else None
+            if existing is None:
+                raise self.failed(e) from None
+            self.log.info("%r is at the service already: document %r.", upload.name, existing)
+            return existing
+        finally:
+            self.hook.close()
+        if len(ids) != 1:
+            raise AirflowFailException(
+                f"Nugen answered the upload of {upload.name!r} with {len(ids)} documents: {ids}."
+            )
+        self.log.info("Uploaded %r: document %r.", upload.name, ids[0])
+        return ids[0]
+
+
+class NugenStartOperator(NugenOperator, StartOperator):
+    """
+    Starts a job at Nugen, which cannot cancel jobs.
+
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+
+class CreateBenchmarkOperator(NugenStartOperator):
+    """
+    Let the service make a benchmark from documents; wait for it with ``BenchmarkStatusSensor``.
+
+    One benchmark per attempt is guaranteed only where its id could be stored (Airflow 3.3 and later): the service has
+    no list of benchmarks. When it is not known whether one was started, the task fails and says so.
+
+    XComs: ``return_value`` and ``benchmark_id``.
+
+    :param document_ids: documents that are ``READY``.
+    :param num_questions: how many questions it shall have.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    submission = submissions.BENCHMARK
+    template_fields: Sequence[str] = ("document_ids", "num_questions", "nugen_conn_id", "poke_interval")
+
+    def __init__(self, *, document_ids: Sequence[str], num_questions: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.document_ids = document_ids
+        self.num_questions = num_questions
+
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {"document_ids": list(self.document_ids), "num_questions": int(self.num_questions)}
+
+
+class UploadBenchmarkOperator(NugenStartOperator):
+    """
+    Upload a benchmark of your own; wait for it with ``BenchmarkStatusSensor``.
+
+    The file is a JSON array of ``{"question_num", "question", "answer"}`` (API revision C: ``{"sample_num",
+    "instruction", "response"}``), checked before it is sent. What ``CreateBenchmarkOperator`` says of retries holds.
+
+    XComs: ``return_value`` and ``benchmark_id``.
+
+    :param file: a local path, a URL such as ``s3://conn@bucket/key``, or an ``ObjectStoragePath``.
+    :param name: what to call the benchmark.
+    :param document_id: the document that it asks about.
+    :param description: free text.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    submission = submissions.BENCHMARK_UPLOAD
+    template_fields: Sequence[str] = (
+        "file",
+        "name",
+        "document_id",
+        "description",
+        "nugen_conn_id",
+        "poke_interval",
+    )
+
+    def __init__(
+        self, *, file: LocalOrRemote, name: str, document_id: str, description: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.file = file
+        self.name = name
+        self.document_id = document_id
+        self.description = description
+
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {"name": self.name, "document_id": self.document_id, "description": self.description}
+
+    def uploads(self) -> Sequence[Upload]:
+        """Check the file, and send it along."""
+        upload = open_file(self.file, "file", field="file")
+        wanted = endpoints.BENCHMARK_FIELDS[self.hook.settings.revision]
+        try:
+            with upload.open() as stream:
+                items = json.load(stream)
+        except ValueError as e:
+            raise AirflowFailException(f"file {upload.name!r} is no JSON: {e}") from None
+        if not isinstance(items, list) or not items:
+            raise AirflowFailException(f"file {upload.name!r} must be a JSON array with at least one question.")
+        for number, item in enumerate(items, 1):
+            missing = [name for name in wanted if not isinstance(item, dict) or name not in item]
+            if missing:
+                raise AirflowFailException(
+                    f"file {upload.name!r}: item {number} lacks {missing}; each item must have {list(wanted)}."
+                )
+        return [upload]
+
+
+class CreateAlignmentOperator(NugenStartOperator):
+    """
+    Start the alignment of a base model with documents; wait for it with ``AlignmentStatusSensor``.
+
+    Without a ``name`` one alignment per attempt is guaranteed: the name that is generated finds the alignment again
+    after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the task fails and
+    lists the candidates when a crash came between sending and the answer.
+
+    XComs: ``return_value`` and ``alignment_id``; with ``wait_for_completion`` those of the sensor.
+
+    :param base_model: the model to align.
+    :param document_ids: documents that are ``READY``.
+    :param name: what to call the alignment; default: a name made of DAG, task and run.
+    :param benchmark_id: a benchmark to evaluate the model with after its training.
+    :param description: free text.
+    :param workflow_id: a workflow of the service; API revision B only.
+    :param wait_for: what ``wait_for_completion`` waits for: ``"alignment"`` or ``"evaluation"``.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    submission = submissions.ALIGNMENT
     template_fields: Sequence[str] = (
         "name",
         "base_model",
@@ -50,80 +219,96 @@ class CreateAlignmentOperator(NugenOperator):
         "description",
         "workflow_id",
         "nugen_conn_id",
+        "poke_interval",
     )
 
     def __init__(
         self,
         *,
-        name: str,
         base_model: str,
         document_ids: Sequence[str],
+        name: str | None = None,
         benchmark_id: str | None = None,
         description: str | None = None,
         workflow_id: str | None = None,
+        wait_for: Literal["alignment", "evaluation"] = "alignment",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.name = name
         self.base_model = base_model
         self.document_ids = document_ids
+        self.name = name
         self.benchmark_id = benchmark_id
         self.description = description
         self.workflow_id = workflow_id
+        self.wait_for = wait_for
+        self.kind = jobs.alignment_kind(wait_for)
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Start the alignment; return its id."""
-        call = endpoints.CREATE_ALIGNMENT.call(
-            name=self.name,
-            base_model=self.base_model,
-            document_ids=list(self.document_ids),
-            benchmark_id=self.benchmark_id,
-            description=self.description,
-            workflow_id=self.workflow_id,
-        )
-        created = self.send(call, check=f"look whether the service lists an alignment named {self.name!r}.")
-        return self.hand_on(context, {"alignment_id": created.alignment_id})
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {
+            "name": self.name,
+            "base_model": self.base_model,
+            "document_ids": list(self.document_ids),
+            "benchmark_id": self.benchmark_id,
+            "description": self.description,
+            "workflow_id": self.workflow_id,
+        }
 
 
-class DeployModelOperator(NugenOperator):
+class DeployModelOperator(NugenStartOperator):
     """
-    Deploy an aligned model. Costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
+    Deploy an aligned model, which costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
 
-    XComs: ``return_value`` = ``{"model_id": ...}``, and ``model_id``.
+    A model is deployed or not, so its own status tells whether a deployment that may have been started runs.
+
+    XComs: ``return_value`` and ``model_id``.
 
     :param model_id: the model, as ``AlignmentStatusSensor`` returned it.
+    :param early: deploy the newest checkpoint of a training that still runs; API revision C only.
     :param nugen_conn_id: the Airflow connection.
     """
 
-    template_fields: Sequence[str] = ("model_id", "nugen_conn_id")
+    submission = submissions.DEPLOYMENT
+    template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, model_id: str, early: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
+        self.early = early
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Start the deployment; return the model's id."""
-        self.send(
-            endpoints.DEPLOY_MODEL.call(model_id=self.model_id),
-            check=f"look whether the service is deploying the model {self.model_id!r}.",
-        )
-        return self.hand_on(context, {"model_id": self.model_id})
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {"model_id": self.model_id, "early": self.early}
 
 
-class CreateEvaluationOperator(NugenOperator):
+class CreateEvaluationOperator(NugenStartOperator):
     """
-    Start the evaluation of a deployed model. Costs money; wait for it with ``EvaluationStatusSensor``.
+    Start the evaluation of a model; wait for it with ``EvaluationStatusSensor``.
 
-    XComs: ``return_value`` = ``{"evaluation_id": ..., "model_id": ...}``, and both as keys.
+    Evaluations have no names that the list shows. On Airflow 3.3 and later one per attempt is found again by model,
+    benchmark and time; before, and when several fit, the task fails and lists them.
+
+    XComs: ``return_value``, ``evaluation_id`` and ``model_id``.
 
     :param model_id: the model.
     :param benchmark_id: the benchmark to evaluate it with.
-    :param model_id_2: another model to compare it with.
+    :param model_id_2: another model to compare it with, e.g. its base model.
     :param custom_metrics: metrics of your own, as the service documents them.
+    :param name: what to call the evaluation; API revision C only.
     :param nugen_conn_id: the Airflow connection.
     """
 
-    template_fields: Sequence[str] = ("model_id", "benchmark_id", "model_id_2", "custom_metrics", "nugen_conn_id")
+    submission = submissions.EVALUATION
+    template_fields: Sequence[str] = (
+        "model_id",
+        "benchmark_id",
+        "model_id_2",
+        "custom_metrics",
+        "name",
+        "nugen_conn_id",
+        "poke_interval",
+    )
 
     def __init__(
         self,
@@ -131,7 +316,8 @@ class CreateEvaluationOperator(NugenOperator):
         model_id: str,
         benchmark_id: str,
         model_id_2: str | None = None,
-        custom_metrics: dict[str, Any] | list[Any] | None = None,
+        custom_metrics: Mapping[str, Any] | Sequence[Any] | None = None,
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -139,36 +325,135 @@ class CreateEvaluationOperator(NugenOperator):
         self.benchmark_id = benchmark_id
         self.model_id_2 = model_id_2
         self.custom_metrics = custom_metrics
+        self.name = name
+
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {
+            "model_id": self.model_id,
+            "benchmark_id": self.benchmark_id,
+            "model_id_2": self.model_id_2,
+            "custom_metrics": self.custom_metrics,
+            "name": self.name,
+        }
+
+    def handed_on(self) -> dict[str, Any]:
+        """Hand the model on, too."""
+        return {"model_id": self.model_id}
+
+
+class GetEvaluationResultsOperator(NugenOperator):
+    """
+    Fetch what a finished evaluation measured.
+
+    XComs: ``return_value`` (the results; ``metrics`` of a single evaluation, ``eval_model``, ``base_model`` and
+    ``comparison`` of a comparison), ``evaluation_id`` and ``model_id``.
+
+    :param evaluation_id: the evaluation.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("evaluation_id", "nugen_conn_id")
+
+    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.evaluation_id = evaluation_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start the evaluation; return its id."""
-        call = endpoints.CREATE_EVALUATION.call(
-            model_id=self.model_id,
-            benchmark_id=self.benchmark_id,
-            model_id_2=self.model_id_2,
-            custom_metrics=self.custom_metrics,
-        )
-        created = self.send(call, check=f"look whether the service lists an evaluation of model {self.model_id!r}.")
-        return self.hand_on(context, {"evaluation_id": created.evaluation_id, "model_id": self.model_id})
+        """Fetch the results."""
+        results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
+        self.hand_on(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        return results.model_dump(mode="json")
 
 
-class UndeployModelOperator(NugenOperator):
+class UndeployModelOperator(NugenStartOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    XComs: ``return_value`` = ``{"model_id": ...}``, and ``model_id``.
+    A model that is undeployed already is a success. So running the task again does no harm.
+
+    XComs: ``return_value`` and ``model_id``.
 
     :param model_id: the model.
     :param nugen_conn_id: the Airflow connection.
     """
 
-    template_fields: Sequence[str] = ("model_id", "nugen_conn_id")
+    submission = submissions.UNDEPLOYMENT
+    template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
     def __init__(self, *, model_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
 
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {"model_id": self.model_id}
+
+    def start(self, context: Context) -> str:
+        """Start the undeployment, unless the model is undeployed already."""
+        try:
+            self.hook.request(endpoints.UNDEPLOY_MODEL.call(model_id=self.model_id))
+        except ApiError as e:
+            if not (isinstance(e, ResponseError) and e.status == 400 and self._is_undeployed()):
+                raise self.failed(e) from None
+            self.log.info("Model %r is undeployed already.", self.model_id)
+        finally:
+            self.hook.close()
+        return self.model_id
+
+    def _is_undeployed(self) -> bool:
+        """Say whether that is why the service refused; 400 alone can mean other things."""
+        try:
+            answer = self.hook.request(endpoints.UNDEPLOYMENT_STATUS.call(model_id=self.model_id))
+        except ApiError:
+            return False
+        return jobs.UNDEPLOYMENT.reading(answer).state in (SUCCEEDED, RUNNING)
+
+
+class EvaluationGateOperator(NugenOperator):
+    """
+    Go on only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
+
+    The log shows a table of metric, value, condition and verdict. A metric that is missing is an error, not a pass.
+
+    XCom: ``return_value`` = ``{"passed": ..., "verdicts": [...]}``, also when the gate is closed.
+
+    :param evaluation_id: the evaluation; must be finished.
+    :param conditions: all of them must hold: ``"accuracy >= 0.9"``, or for a comparison ``"accuracy >= baseline +
+        0.02"``.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("evaluation_id", "conditions", "nugen_conn_id")
+
+    def __init__(self, *, evaluation_id: str, conditions: Sequence[str] | str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.evaluation_id = evaluation_id
+        self.conditions = conditions
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start the undeployment; return the model's id."""
-        self.send(endpoints.UNDEPLOY_MODEL.call(model_id=self.model_id))
-        return self.hand_on(context, {"model_id": self.model_id})
+        """Fetch the results and judge them."""
+        texts = [self.conditions] if isinstance(self.conditions, str) else list(self.conditions)
+        try:
+            if not texts:
+                raise ValueError("conditions is empty: a gate without conditions lets everything pass")
+            conditions = [Condition.parse(text) for text in texts]
+            results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
+            metrics, baseline = results.compared()
+            verdicts = judge(conditions, metrics, baseline)
+        except ValueError as e:
+            raise AirflowFailException(f"The gate for evaluation {self.evaluation_id!r} cannot decide: {e}.") from None
+        passed = all(verdict.met for verdict in verdicts)
+        self.log.info("Evaluation %r:\n%s", self.evaluation_id, table(verdicts))
+        result = {
+            "passed": passed,
+            "verdicts": [
+                {"condition": v.condition.text, "value": v.value, "threshold": v.threshold, "met": v.met}
+                for v in verdicts
+            ],
+        }
+        if passed:
+            return result
+        self.hand_on(context, {"return_value": result})
+        failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)
+        raise AirflowSkipException(f"Evaluation {self.evaluation_id!r} does not meet: {failed}.")

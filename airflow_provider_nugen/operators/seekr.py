@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator
+from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.waiting import Ending
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -27,11 +29,24 @@ class SeekrOperator(ServiceOperator):
         self.seekr_conn_id = seekr_conn_id
 
 
-class SeekrCreateAlignmentOperator(SeekrOperator):
+class SeekrStartOperator(SeekrOperator, StartOperator):
     """
-    Start an alignment job. Costs money; wait for it with ``SeekrAlignmentSensor``.
+    Starts a job at SeekrFlow, which can cancel jobs.
 
-    XComs: ``return_value`` = ``{"alignment_job_id": ...}``, and ``alignment_job_id``.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+
+class SeekrCreateAlignmentOperator(SeekrStartOperator):
+    """
+    Start an alignment job; wait for it with ``SeekrAlignmentSensor``.
+
+    The service marks these routes as deprecated since its API 5.108: ``SeekrCreateDataJobOperator`` is the successor.
+    One job per attempt is guaranteed on Airflow 3.3 and later, where its id is stored. The service's list does not
+    show what a job was created with: when a crash came between sending and the answer, the task fails and lists the
+    jobs that may be its own.
+
+    XComs: ``return_value`` and ``alignment_job_id``.
 
     :param instructions: what the aligned data shall teach; must not be blank.
     :param files: ids of uploaded files.
@@ -41,6 +56,7 @@ class SeekrCreateAlignmentOperator(SeekrOperator):
     :param seekr_conn_id: the Airflow connection.
     """
 
+    submission = seekr.ALIGNMENT_SUBMISSION
     template_fields: Sequence[str] = (
         "instructions",
         "files",
@@ -48,6 +64,7 @@ class SeekrCreateAlignmentOperator(SeekrOperator):
         "type",
         "vector_database_id",
         "seekr_conn_id",
+        "poke_interval",
     )
 
     def __init__(
@@ -67,14 +84,159 @@ class SeekrCreateAlignmentOperator(SeekrOperator):
         self.type = type
         self.vector_database_id = vector_database_id
 
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {
+            "instructions": self.instructions,
+            "files": list(self.files),
+            "system_prompt": self.system_prompt,
+            "type": self.type,
+            "vector_database_id": self.vector_database_id,
+        }
+
+
+class SeekrCancelAlignmentOperator(SeekrOperator):
+    """
+    Cancel an alignment job. One that is over stays as it is.
+
+    XComs: ``return_value`` (the job) and ``alignment_job_id``.
+
+    :param alignment_job_id: the job.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
+
+    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alignment_job_id = alignment_job_id
+
     def execute(self, context: Context) -> dict[str, Any]:
-        """Start the job; return its id."""
-        call = seekr.CREATE_ALIGNMENT.call(
-            instructions=self.instructions,
-            files=list(self.files),
-            system_prompt=self.system_prompt,
-            type=self.type,
-            vector_database_id=self.vector_database_id,
-        )
-        created = self.send(call, check="look whether the service lists a new alignment job of these files.")
-        return self.hand_on(context, {"alignment_job_id": created.id})
+        """Cancel the job."""
+        job = self.send(seekr.CANCEL_ALIGNMENT.call(alignment_job_id=self.alignment_job_id))
+        self.log.info("%s is %s.", seekr.ALIGNMENT.subject(self.alignment_job_id), job.status)
+        self.hand_on(context, {"alignment_job_id": self.alignment_job_id})
+        return job.model_dump(mode="json")
+
+
+class SeekrGetAlignmentOutputsOperator(SeekrOperator):
+    """
+    List the files that an alignment job made.
+
+    XComs: ``return_value`` (the list of files), and ``fine_tune_file_id``: the file that feeds fine-tuning.
+
+    :param alignment_job_id: the job.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
+
+    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alignment_job_id = alignment_job_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the files."""
+        files = self.send(seekr.ALIGNMENT_OUTPUTS.call(alignment_job_id=self.alignment_job_id))
+        feeding = [file.get("id") for file in files if file.get("purpose") == "fine-tune"]
+        self.hand_on(context, {"fine_tune_file_id": feeding[0] if feeding else None})
+        return files
+
+
+class SeekrCreateDataJobOperator(SeekrStartOperator):
+    """
+    Create a data job, add files to it, wait until they are processed, and start it; then wait for it with
+    ``SeekrDataJobSensor``.
+
+    The wait for the files is a wait like any other: in the triggerer if ``deferrable``. Files that need a review fail
+    the task with a message that a person must act. Without a ``name`` one data job per attempt is guaranteed: the name
+    that is generated finds it again after a crash, and what was done already is not done again.
+
+    XComs: ``return_value`` and ``data_job_id``; with ``wait_for_completion`` those of the sensor.
+
+    :param job_type: ``"principle_files"``, ``"context_grounded_files"`` or ``"context_grounded_vector_db"``.
+    :param file_ids: ids of uploaded files; none for a job over a vector database.
+    :param name: what to call the job; default: a name made of DAG, task and run.
+    :param system_prompt: the system prompt of the data.
+    :param instructions: what the data shall teach.
+    :param vector_database_id: the vector database to take context from.
+    :param method: how files that are not ready for alignment are ingested.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    submission = seekr.DATA_JOB_SUBMISSION
+    template_fields: Sequence[str] = (
+        "job_type",
+        "file_ids",
+        "name",
+        "system_prompt",
+        "instructions",
+        "vector_database_id",
+        "method",
+        "seekr_conn_id",
+        "poke_interval",
+    )
+
+    def __init__(
+        self,
+        *,
+        job_type: Literal["principle_files", "context_grounded_files", "context_grounded_vector_db"],
+        file_ids: Sequence[str] = (),
+        name: str | None = None,
+        system_prompt: str | None = None,
+        instructions: str | None = None,
+        vector_database_id: str | None = None,
+        method: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job_type = job_type
+        self.file_ids = file_ids
+        self.name = name
+        self.system_prompt = system_prompt
+        self.instructions = instructions
+        self.vector_database_id = vector_database_id
+        self.method = method
+
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted."""
+        return {
+            "name": self.name,
+            "job_type": self.job_type,
+            "system_prompt": self.system_prompt,
+            "instructions": self.instructions,
+            "vector_database_id": self.vector_database_id,
+        }
+
+    def execute(self, context: Context) -> Any:
+        """Create the job or adopt it, add its files, and go on when they are processed."""
+        job_id = self.start(context)
+        self.hand_on(context, {"data_job_id": job_id})
+        if self.file_ids:
+            self._add_files(job_id)
+        self.kind = seekr.DATA_JOB_FILES
+        self.wait(context, job_id, then="files_ready")
+        return self._run(context, job_id)
+
+    def files_ready(self, context: Context, event: dict[str, Any]) -> Any:
+        """Go on when the trigger found the files processed."""
+        self.kind = seekr.DATA_JOB_FILES
+        self.finish(Ending.from_event(event), context)
+        return self._run(context, str(self.job_id(context)))
+
+    def _add_files(self, job_id: str) -> None:
+        """Add the files that a try before this one did not add."""
+        job = self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
+        there = {file.file_id for file in job.files or ()}
+        if missing := [file_id for file_id in self.file_ids if file_id not in there]:
+            self.send(seekr.ADD_FILES.call(data_job_id=job_id, file_ids=missing, method=self.method))
+
+    def _run(self, context: Context, job_id: str) -> Any:
+        """Start the job unless that was done already, and wait for it if so told."""
+        self.kind = seekr.DATA_JOB
+        job = self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
+        if job.status.upper() == "READY_TO_START":
+            # Should the answer get lost, a retry sees by the status whether it was started.
+            self.send(seekr.START_DATA_JOB.call(data_job_id=job_id))
+            self.log.info("Started %s.", self.kind.subject(job_id))
+        return self.wait(context, job_id) if self.wait_for_completion else {"data_job_id": job_id}

@@ -35,7 +35,24 @@ BACKSTOP = 60.0
 MEMORY_KEY = "airflow_provider_nugen.wait"
 
 
-class WaitsForJob(BaseOperator):
+class ServiceTask(BaseOperator):
+    """A task that talks to a service through a hook; the base of all sensors and operators of this provider."""
+
+    hook_class: ClassVar[type[ServiceHook]]
+
+    @cached_property
+    def hook(self) -> ServiceHook:
+        """The hook that does the I/O."""
+        return self.hook_class(self.conn_id)
+
+    @property
+    def conn_id(self) -> str:
+        """The Airflow connection."""
+        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
+        return conn_id
+
+
+class WaitsForJob(ServiceTask):
     """
     What a task needs to wait for a job; the base of sensors, and of operators that start a job and wait.
 
@@ -44,18 +61,6 @@ class WaitsForJob(BaseOperator):
     """
 
     kind: JobKind[Any]
-    hook_class: ClassVar[type[ServiceHook]]
-
-    @cached_property
-    def hook(self) -> ServiceHook:
-        """The hook that looks."""
-        return self.hook_class(self.conn_id)
-
-    @property
-    def conn_id(self) -> str:
-        """The Airflow connection."""
-        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
-        return conn_id
 
     def job_id(self, context: Context) -> object:
         """Say which job is waited for."""
@@ -112,13 +117,21 @@ class WaitsForJob(BaseOperator):
                 self.hook.close()
                 return decision
 
-    def defer_to(self, waiter: Waiter[Any]) -> NoReturn:
-        """Hand the wait over to the triggerer."""
+    def defer_to(
+        self, waiter: Waiter[Any], then: str = "execute_complete", *, cancel_on_kill: bool = False
+    ) -> NoReturn:
+        """
+        Hand the wait over to the triggerer.
+
+        :param waiter: the wait.
+        :param then: the method that goes on afterwards.
+        :param cancel_on_kill: let the trigger cancel the job when a user ends the task.
+        """
         settings, memory = waiter.settings, waiter.memory
         ends = [end for end in (settings.deadline, settings.execution_deadline) if end is not None]
         self.defer(
-            trigger=JobTrigger.of(waiter),
-            method_name="execute_complete",
+            trigger=JobTrigger.of(waiter, cancel_on_kill),
+            method_name=then,
             timeout=timedelta(seconds=max(min(ends) - memory.began, 0) + BACKSTOP) if ends else None,
         )
 
@@ -209,10 +222,10 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         decision = self.look(self._waiter)
         store = self._store(context)
         if decision.ending:
-            if store:
+            if store is not None:
                 store.delete(MEMORY_KEY)
             return PokeReturnValue(True, self.finish(decision.ending, context))
-        if store:
+        if store is not None:
             store.set(MEMORY_KEY, {"try": _this_try(context), **self._waiter.memory.to_json()})
         self._sleep = decision.sleep
         return False
@@ -228,7 +241,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             if first := context["ti"].get_first_reschedule_date(context):
                 memory.began = first.timestamp()
             store = self._store(context)
-            stored = store.get(MEMORY_KEY) if store else None
+            stored = None if store is None else store.get(MEMORY_KEY)
             if isinstance(stored, dict) and stored.get("try") == _this_try(context):
                 memory = Memory.from_json({**stored, "began": memory.began})
         settings = WaitSettings(

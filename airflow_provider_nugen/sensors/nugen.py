@@ -46,14 +46,9 @@ class AlignmentStatusSensor(NugenSensor):
         self, *, alignment_id: str, wait_for: Literal["alignment", "evaluation"] = "alignment", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if wait_for not in _ALIGNMENT_KINDS:
-            raise ValueError(f"wait_for must be one of {list(_ALIGNMENT_KINDS)}, not {wait_for!r}")
         self.alignment_id = alignment_id
         self.wait_for = wait_for
-        self.kind = _ALIGNMENT_KINDS[wait_for]
-
-
-_ALIGNMENT_KINDS = {"alignment": jobs.ALIGNMENT, "evaluation": jobs.EVALUATED_ALIGNMENT}
+        self.kind = jobs.alignment_kind(wait_for)
 
 
 class EvaluationStatusSensor(NugenSensor):
@@ -108,3 +103,39 @@ class UndeployStatusSensor(NugenSensor):
     def __init__(self, *, model_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
+
+
+class DocumentStatusSensor(NugenSensor):
+    """
+    Waits until an uploaded document can be used: before that the service does not find it.
+
+    XComs: ``return_value`` (the final status), ``document_id``.
+
+    :param document_id: the document, as ``UploadDocumentsOperator`` returned it; expand over its list for several.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.DOCUMENT
+    template_fields: Sequence[str] = ("document_id", "nugen_conn_id", "poke_interval")
+
+    def __init__(self, *, document_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.document_id = document_id
+
+
+class BenchmarkStatusSensor(NugenSensor):
+    """
+    Waits until a benchmark can be used.
+
+    XComs: ``return_value`` (the final status), ``benchmark_id``.
+
+    :param benchmark_id: the benchmark, as the operator that made it returned it.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.BENCHMARK
+    template_fields: Sequence[str] = ("benchmark_id", "nugen_conn_id", "poke_interval")
+
+    def __init__(self, *, benchmark_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.benchmark_id = benchmark_id

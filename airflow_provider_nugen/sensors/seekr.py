@@ -40,3 +40,21 @@ class SeekrAlignmentSensor(SeekrSensor):
     def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
+
+
+class SeekrDataJobSensor(SeekrSensor):
+    """
+    Waits until a data job is done. One that ``needs_review`` fails: a person must act.
+
+    XComs: ``return_value`` (the final status), ``alignment_job_id``.
+
+    :param data_job_id: the job, as ``SeekrCreateDataJobOperator`` returned it.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    kind = seekr.DATA_JOB
+    template_fields: Sequence[str] = ("data_job_id", "seekr_conn_id", "poke_interval")
+
+    def __init__(self, *, data_job_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_job_id = data_job_id

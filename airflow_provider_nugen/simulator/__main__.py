@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
+import signal
+import sys
 from pathlib import Path
 
 from airflow_provider_nugen.simulator.app import create_app
@@ -18,8 +21,8 @@ DESCRIPTION = """\
 Nugen and SeekrFlow as one local server, to try the provider without an account and to test your own DAGs.
 
 Jobs progress by themselves through the status words of the real services. Some ids are there from the beginning:
-documents doc-demo-1 and doc-demo-2, and benchmark-demo-1. Base models: nugen-flash-instruct, nugen-pro-instruct;
-nugen-frozen is refused, and an alignment of nugen-broken fails half-way.
+documents doc-demo-1 and doc-demo-2, and benchmark-demo-1; SeekrFlow takes any file id. Base models:
+nugen-flash-instruct, nugen-pro-instruct; nugen-frozen is refused, and an alignment of nugen-broken fails half-way.
 """
 EPILOG = f"""\
 Without --api-key the key is taken from the environment variable {KEY_VARIABLE}, else it is {DEFAULT_KEY}.
@@ -35,8 +38,15 @@ What tests can see and do, without a key (all routes: URL/docs):
 """
 
 
+def _speed(text: str) -> float:
+    speed = float(text)
+    if not 0 < speed < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return speed
+
+
 def main() -> None:
-    """Run the simulator until Ctrl-C."""
+    """Run the simulator until SIGINT (Ctrl-C) or SIGTERM; both are the ordinary way to end it, with exit code 0."""
     parser = argparse.ArgumentParser(
         prog="python -m airflow_provider_nugen.simulator",
         description=DESCRIPTION,
@@ -46,7 +56,7 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8765, help="port to listen on; 0 = any free one (%(default)s)")
     parser.add_argument("--api-key", help="the key that both services accept")
-    parser.add_argument("--speed", type=float, default=60.0, help="simulated seconds per second (%(default)s)")
+    parser.add_argument("--speed", type=_speed, default=60.0, help="simulated seconds per second (%(default)s)")
     parser.add_argument("--nugen-revision", choices=["A", "B", "C"], default="B", help="Nugen's API (%(default)s)")
     parser.add_argument("--flat", action="store_true", help="send alignment status without its envelope")
     parser.add_argument("--plain-timestamps", action="store_true", help="let Nugen write times without a zone")
@@ -63,7 +73,19 @@ def main() -> None:
         speed=args.speed,
         state_file=args.state_file,
     )
-    with listen(args.host, args.port) as sock:
+    server = make_server(app)
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    # The server takes the signals over while it runs, and afterwards raises them again for whoever had them before.
+    for sig in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sig, stop)
+    try:
+        sock = listen(args.host, args.port)
+    except OSError as e:
+        sys.exit(f"Cannot listen on {args.host}, port {args.port}: {e.strerror}")
+    with sock:
         host = f"[{args.host}]" if ":" in args.host else args.host
         simulator = Simulator(f"http://{host}:{sock.getsockname()[1]}", app.state.world)
         print(f"Simulating Nugen and SeekrFlow at {simulator.url} (Ctrl-C stops it). Airflow connections:")
@@ -74,7 +96,7 @@ def main() -> None:
             # A key that was given is known to the one who gave it, and not to the log.
             shown = {**fields, "password": "<the key>" if api_key else fields["password"]}
             print(f"  export AIRFLOW_CONN_{conn_id.upper()}='{json.dumps(shown)}'", flush=True)
-        make_server(app).run(sockets=[sock])
+        server.run(sockets=[sock])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ from airflow_provider_nugen.simulator import control, nugen, seekr
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.world import DEFAULT_KEY, Config, Revision, Seen, World
 
-_SERVICES = {"/api/v3": ("nugen", nugen.authorized), "/v1/flow": ("seekr", seekr.authorized)}
+#: Prefix of the paths → name, and what says whether a request has the right key.
+_SERVICES = {"/api/v3/": ("nugen", nugen.authorized), "/v1/flow/": ("seekr", seekr.authorized)}
 
 
 def create_app(
@@ -91,10 +92,9 @@ class SimulatorApp(FastAPI):
         if authorized is None:
             await super().__call__(scope, receive, send)
             return
-        operation = self._operation(scope)
-        header = dict(scope["headers"]).get(b"authorization")
+        header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
         answered: dict[str, int] = {}
-        at, sent_key = self.world.now(), header.decode("latin-1") if header else None
+        at, right = self.world.now(), authorized(self.world, header)
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -102,54 +102,56 @@ class SimulatorApp(FastAPI):
             await send(message)
 
         try:
-            await self._answer(scope, receive, send, watched, (service, operation, scope["method"], path))
+            await self._answer(scope, receive, send, watched, service)
         finally:
-            self.world.requests.append(
+            self.world.saw(
                 Seen(
                     at=at,
                     service=service,
-                    operation=operation,
+                    operation=self._operation(scope),
                     method=scope["method"],
                     path=path,
                     status=answered.get("status"),
-                    authorized=authorized(self.world, sent_key),
+                    authorized=right,
                     client_port=(scope.get("client") or ("", 0))[1],
                 )
             )
 
     def _operation(self, scope: Scope) -> str:
-        for route in self.routes:
-            if route.matches(scope)[0] is Match.FULL:
-                return str(getattr(route, "name", ""))
-        return ""
+        """Name the route of a request: the one that the router has found, or would find."""
+        found = scope.get("route")
+        if found is None:
+            found = next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
+        return str(getattr(found, "name", ""))
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, watched: Send, key: tuple[str, str, str, str]
-    ) -> None:
-        for fault in self.world.faults:
-            if not fault.strikes(*key):
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, watched: Send, service: str) -> None:
+        faults = list(self.world.faults)
+        operation = self._operation(scope) if faults else ""
+        for fault in faults:
+            if not fault.strikes(service, operation, scope["method"], scope["path"]):
                 continue
             if fault.action == "delay":
                 await asyncio.sleep(fault.seconds)
                 continue
             if fault.processed:
                 await super().__call__(scope, receive, _swallow)
-            await self._break(fault, scope, receive, send, watched)
+            await self._break(fault, service, scope["path"], send, watched)
             return
         await super().__call__(scope, receive, watched)
 
-    async def _break(self, fault: Fault, scope: Scope, receive: Receive, send: Send, watched: Send) -> None:
+    async def _break(self, fault: Fault, service: str, path: str, send: Send, watched: Send) -> None:
         if fault.action == "drop":
             _transport(send).abort()
         elif fault.action == "truncate":
-            body = b'{"status": "PROCESSING", "progress": 1'
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
-            _transport(send).write(head + body)
+            _transport(send).write(head + b'{"status": "PROCESSING", "progress": 1')
             _transport(send).close()
         elif fault.action == "status":
             extra = [(b"retry-after", fault.retry_after.encode())] if fault.retry_after else []
-            detail = {"detail": f"Simulated {fault.status}"}
-            await _respond(watched, fault.status, json.dumps(detail).encode(), extra)
+            body: dict[str, Any] = {"detail": f"Simulated {fault.status}"}
+            if service == "seekr" and fault.status < 500:
+                body = seekr.error_body(fault.status, f"Simulated {fault.status}", path)
+            await _respond(watched, fault.status, json.dumps(body).encode(), extra)
         elif fault.action == "malformed":
             await _respond(watched, 200, b'{"status": "PROCESSING", "data": {')
         elif fault.action == "html":

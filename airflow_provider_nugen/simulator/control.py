@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, HTTPException, Request
 
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.http import Id, world_of
-from airflow_provider_nugen.simulator.timeline import Job, Stage
+from airflow_provider_nugen.simulator.timeline import Job
 
 router = APIRouter(prefix="/_simulator", tags=["simulator"])
 
@@ -55,16 +55,10 @@ async def add_job(
     scope: Annotated[str, Body(description="SeekrFlow's team")] = "",
 ) -> dict[str, Any]:
     """Create a job with an id and a life of your choice."""
-    if not stages:
-        raise HTTPException(422, "stages: at least one")
-    job = world_of(request).add_job(
-        kind,
-        id,
-        [Stage(word, seconds) for word, seconds in stages],
-        inputs=inputs or {},
-        overrides=overrides or {},
-        scope=scope,
-    )
+    try:
+        job = world_of(request).add_job(kind, id, stages, inputs=inputs or {}, overrides=overrides or {}, scope=scope)
+    except ValueError as e:
+        raise HTTPException(422, str(e)) from None
     return _show(request, job)
 
 

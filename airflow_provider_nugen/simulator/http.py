@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -16,6 +17,10 @@ from airflow_provider_nugen.simulator.world import World
 #: An id in a path. Routes see paths as they were sent, so that ``%2F`` in an id does not end it; this is the one place
 #: where the id is unquoted.
 Id = Annotated[str, AfterValidator(unquote)]
+
+
+#: Fields, and the type or types of their values.
+Kinds = Mapping[str, type | tuple[type, ...]]
 
 
 def world_of(request: Request) -> World:
@@ -34,6 +39,11 @@ def timestamp(seconds: float | None, plain: bool = False) -> str | None:
     return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
+def whole(seconds: float | None) -> int | None:
+    """Round a time that something still takes up to whole seconds, as the services state it."""
+    return None if seconds is None else math.ceil(seconds)
+
+
 async def json_object(request: Request) -> dict[str, Any]:
     """Read a JSON object from a request."""
     try:
@@ -45,22 +55,27 @@ async def json_object(request: Request) -> dict[str, Any]:
     return body
 
 
-def check(body: dict[str, Any], required: dict[str, type], optional: dict[str, type] | None = None) -> None:
+def check(body: dict[str, Any], required: Kinds, optional: Kinds | None = None) -> None:
     """
     Check the fields of a body.
 
     :raises RequestValidationError: naming each field that is missing or of the wrong type, as FastAPI does.
     """
-    problems: list[tuple[tuple[str, ...], str, str]] = []
+    problems: list[tuple[Iterable[str], str, str]] = []
     for name, kind in {**required, **(optional or {})}.items():
         value = body.get(name)
         if value is None:
             if name in required:
                 problems.append((("body", name), "Field required", "missing"))
         elif not isinstance(value, kind):
-            problems.append((("body", name), f"Input should be a valid {kind.__name__}", f"{kind.__name__}_type"))
+            names = [one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,))]
+            problems.append((("body", name), f"Input should be a valid {' or '.join(names)}", f"{names[0]}_type"))
         elif name in required and isinstance(value, str) and not value.strip():
             problems.append((("body", name), "String should not be blank", "string_too_short"))
+        elif kind is list and isinstance(value, list):
+            # All lists are lists of ids.
+            strange = (str(index) for index, item in enumerate(value) if not isinstance(item, str))
+            problems += [(("body", name, index), "Input should be a valid str", "str_type") for index in strange]
     if problems:
         raise invalid(*problems)
 

@@ -1,89 +1,42 @@
-"""
-Nugen, simulated.
-
-The differences between its API revisions are data: which route an operation has, and what fields and words are called.
-"""
+"""Nugen, simulated. How its API revisions differ is data, in ``revisions.py``."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Callable
+from itertools import zip_longest
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Request, Security, UploadFile
+from fastapi import APIRouter, Depends, Form, HTTPException, Query, Request, Security, UploadFile
 from fastapi.security import HTTPBearer
 from starlette.datastructures import UploadFile as FormFile
 
-from airflow_provider_nugen.simulator.http import Id, check, json_object, timestamp, world_of
-from airflow_provider_nugen.simulator.timeline import BROKEN, Job
+from airflow_provider_nugen.simulator.http import Id, Kinds, check, json_object, timestamp, whole, world_of
+from airflow_provider_nugen.simulator.revisions import (
+    AUTOMATIC_EVALUATION,
+    DEPLOYMENT_WORDS,
+    MODEL_NAMES,
+    NAMES,
+    QUESTION_FIELDS,
+    REQUEST_NAMES,
+    ROUTES,
+    TRAINED,
+    V3,
+    WORDS,
+    WORK,
+)
+from airflow_provider_nugen.simulator.timeline import Job, Stage
 from airflow_provider_nugen.simulator.world import Revision, World
 
-V3 = "/api/v3"
-#: Operation → (method, path in revisions A and B, path in revision C).
-ROUTES: dict[str, tuple[str, str, str]] = {
-    "alignment_status": ("GET", "/alignment-project/status/{id}", "/alignment-projects/{id}/status"),
-    "create_alignment": ("POST", "/alignment-project/create", "/alignment-projects/create"),
-    "list_alignments": ("GET", "/alignment-project", "/alignment-projects/list"),
-    "alignment_detail": ("GET", "/alignment-project/{id}", "/alignment-projects/{id}"),
-    "upload_documents": ("POST", "/documents", "/documents/create"),
-    "document_status": ("GET", "/documents/{id}", "/documents/{id}/status"),
-    "create_benchmark": ("POST", "/benchmark/create", "/benchmarks/create"),
-    "upload_benchmark": ("POST", "/benchmark/upload", "/benchmarks/upload"),
-    "benchmark_status": ("GET", "/benchmark/status/{id}", "/benchmarks/{id}/status"),
-    "deploy": ("POST", "/models/deploy-model/{model_id}", "/models/{model_id}/deployment"),
-    "deploy_status": ("GET", "/models/deploy-model/{model_id}/status", "/models/{model_id}/deployment/status"),
-    "undeploy": ("DELETE", "/models/undeploy-model/{model_id}", "/models/undeploy-model/{model_id}"),
-    "undeploy_status": (
-        "GET",
-        "/models/undeploy-model/{model_id}/status",
-        "/models/undeploy-model/{model_id}/status",
-    ),
-    "create_evaluation": ("POST", "/evaluations", "/evaluations/create"),
-    "evaluation_status": ("GET", "/evaluations/{evaluation_id}/status", "/evaluations/{evaluation_id}/status"),
-    "evaluation_results": ("GET", "/evaluations/{evaluation_id}/results", "/evaluations/{evaluation_id}/results"),
-    "list_evaluations": ("GET", "/evaluations", "/evaluations"),
-    "base_models": ("GET", "/models/base", "/models/base"),
-    "aligned_models": ("GET", "/models/aligned", "/models/aligned"),
-}
-#: What revisions A and C call a field of revision B, in requests and answers.
-NAMES: dict[Revision, dict[str, str]] = {
-    "A": {"alignment_id": "id", "alignment_name": "name", "document_ids": "documents"},
-    "B": {},
-    "C": {"base_model": "base_model_id", "created_date": "created_at", "completed_date": "completed_at"},
-}
-REQUEST_NAMES: dict[Revision, dict[str, str]] = {
-    "A": {},
-    "B": {},
-    "C": {
-        "name": "alignment_name",
-        "base_model": "base_model_id",
-        "documents": "document_ids",
-        "model_id_2": "baseline_model_id",
-        "benchmark_name": "benchmark_name",
-    },
-}
-#: What revision A says instead of revision B's words.
-WORDS: dict[Revision, dict[str, str]] = {"A": {"PROCESSING": "PENDING", "READY": "COMPLETED"}, "B": {}, "C": {}}
-#: The words a deployment goes through.
-DEPLOYMENT_WORDS: dict[Revision, tuple[str, str]] = {
-    "A": ("PENDING", "COMPLETED"),
-    "B": ("PENDING", "COMPLETED"),
-    "C": ("DEPLOYING", "DEPLOYED"),
-}
-#: The questions of a benchmark item.
-QUESTION_FIELDS: dict[Revision, tuple[str, str, str]] = {
-    "A": ("question_num", "question", "answer"),
-    "B": ("question_num", "question", "answer"),
-    "C": ("sample_num", "instruction", "response"),
-}
-BASE_MODELS = ("nugen-flash-instruct", "nugen-pro-instruct")
 #: Cannot be aligned: refused at once.
 FROZEN_MODEL = "nugen-frozen"
 #: Accepted, but the alignment fails.
 BROKEN_MODEL = "nugen-broken"
+BASE_MODELS = ("nugen-flash-instruct", "nugen-pro-instruct", FROZEN_MODEL, BROKEN_MODEL)
 QUESTIONS = 10
-MAX_DOCUMENT = 100 * 2**20
+#: Bytes of a document, or a benchmark.
+MAX_FILE = 100 * 2**20
 
 _bearer = HTTPBearer(auto_error=False)
 
@@ -93,7 +46,7 @@ def authorized(world: World, header: str | None) -> bool:
     return header == f"Bearer {world.api_key}"
 
 
-def _authorize(request: Request, _: Annotated[Any, Security(_bearer)]) -> None:
+async def _authorize(request: Request, _: Annotated[Any, Security(_bearer)]) -> None:
     if not authorized(world_of(request), request.headers.get("Authorization")):
         raise HTTPException(401, "Invalid or missing API key")
 
@@ -136,11 +89,10 @@ class Nugen:
         word = WORDS[self.revision].get(word, word)
         return word.lower() if self.revision == "A" else word
 
-    def _named(self, fields: dict[str, Any]) -> dict[str, Any]:
-        names = NAMES[self.revision]
-        return {names.get(name, name): value for name, value in fields.items()}
+    def _named(self, fields: dict[str, Any], names: dict[Revision, dict[str, str]] = NAMES) -> dict[str, Any]:
+        return {names[self.revision].get(name, name): value for name, value in fields.items()}
 
-    async def _body(self, request: Request, required: dict[str, type], optional: dict[str, type]) -> dict[str, Any]:
+    async def _body(self, request: Request, required: Kinds, optional: Kinds) -> dict[str, Any]:
         """Read a body in the revision's names; return it in revision B's."""
         names, body = REQUEST_NAMES[self.revision], await json_object(request)
         check(
@@ -161,11 +113,7 @@ class Nugen:
 
     def _alignment_of(self, model_id: str) -> Job | None:
         """Find the alignment whose model it is, once that is trained."""
-        now = self.world.now()
-        for job in self.world.all("alignment"):
-            if model_id == f"{job.id}-model" and job.reached("READY", now):
-                return job
-        return None
+        return next((j for j in self.world.all("alignment") if self._model(j) == model_id and self._trained(j)), None)
 
     # Alignments.
 
@@ -175,27 +123,55 @@ class Nugen:
             {"name": str, "base_model": str, "document_ids": list},
             {"benchmark_id": str, "description": str, "workflow_id": str},
         )
-        if body["base_model"] == FROZEN_MODEL or body["base_model"] not in (*BASE_MODELS, BROKEN_MODEL):
+        if body["base_model"] == FROZEN_MODEL or body["base_model"] not in BASE_MODELS:
             raise HTTPException(400, f"Base model {body['base_model']} cannot be aligned")
         for document in body["document_ids"]:
-            self._ready("document", str(document), "Document")
-        words = ["PROCESSING", "READY"]
+            self._ready("document", document, "Document")
+        words = [*WORK[self.revision], "READY"]
         if body["benchmark_id"]:
             self._ready("benchmark", body["benchmark_id"], "Benchmark")
-            words += ["DEPLOYING", "EVALUATING", "UNDEPLOYED", "EVALUATED"]
-        if self.revision == "C":
-            words.insert(0, "QUEUED")
-        fails = "Training failed: the base model cannot be loaded" if body["base_model"] == BROKEN_MODEL else None
-        job = self.world.add_job(
-            "alignment", None, self.world.stages("alignment", *words), inputs=body, fails_with=fails
-        )
+            words += AUTOMATIC_EVALUATION
+        job = self.world.add_job("alignment", None, self.world.stages("alignment", *words), inputs=body)
+        if body["base_model"] == BROKEN_MODEL:
+            half = (job.start("PROCESSING") + job.start("READY")) / 2
+            job.cut_off("FAILED", half, "Training failed: the base model cannot be loaded")
+            self.world.save()
         return self._named({"alignment_id": job.id, "status": self._word(job.word(self.world.now()))})
+
+    def _model(self, alignment: Job) -> str:
+        return str(alignment.overrides.get("model_id") or f"{alignment.id}-model")
+
+    def _trained(self, alignment: Job) -> bool:
+        return not TRAINED.isdisjoint(map(str.upper, alignment.passed(self.world.now())))
+
+    def _checkpoint(self, alignment: Job) -> bool:
+        """Say whether an alignment that is being trained has something that can be deployed early."""
+        now = self.world.now()
+        return alignment.word(now) == "PROCESSING" and alignment.step_progress(now) > 0.5
+
+    def _evaluation_of(self, alignment: Job) -> Job | None:
+        """Make the record of the evaluation that an alignment has begun by itself."""
+        now = self.world.now()
+        begun = next((word for word in alignment.passed(now) if word in AUTOMATIC_EVALUATION), None)
+        if begun is None:
+            return None
+        start, end = alignment.start(begun), alignment.start(alignment.last)
+        job = Job(
+            kind="evaluation",
+            id=f"{alignment.id}-evaluation",
+            created=start,
+            stages=[Stage("PROCESSING", end - start), Stage("READY")],
+            inputs={"model_id": self._model(alignment), "benchmark_id": alignment.inputs.get("benchmark_id")},
+        )
+        if alignment.broken(now):
+            job.ended, job.reason = alignment.ended, alignment.reason
+        return job
 
     def _alignment(self, job: Job) -> dict[str, Any]:
         now, inputs = self.world.now(), job.inputs
-        word, trained = job.word(now), job.reached("READY", now)
+        word, trained, broken, remaining = job.word(now), self._trained(job), job.broken(now), job.remaining(now)
         documents = inputs.get("document_ids") or []
-        evaluated = word == "EVALUATED"
+        evaluation = self._evaluation_of(job)
         fields = {
             "alignment_id": job.id,
             "alignment_name": inputs.get("name") or job.id,
@@ -207,14 +183,14 @@ class Nugen:
             "document_count": len(documents),
             "creator": "user@example.com",
             "performance_metrics": None,
-            "progress": round(100 * job.progress(now)),
-            "estimated_completion": self._time(None if job.done(now) else job.created + job.duration),
-            "error": job.reason if word in BROKEN else None,
-            "evaluation_id": f"{job.id}-evaluation" if job.reached("DEPLOYING", now) else None,
-            "model_id": f"{job.id}-model" if trained else None,
-            "gpu_training_completed": True if trained else (False if word in BROKEN else None),
+            "progress": int(100 * job.progress(now)),
+            "estimated_completion": self._time(None if remaining is None else now + remaining),
+            "error": job.reason if broken else None,
+            "evaluation_id": evaluation.id if evaluation else None,
+            "model_id": self._model(job) if trained else None,
+            "gpu_training_completed": True if trained else (False if broken else None),
         }
-        if evaluated:
+        if word == "EVALUATED":
             before, after = score(str(fields["base_model"]), job.id), score(job.id)
             fields["performance_metrics"] = {
                 "accuracy_before": before,
@@ -227,25 +203,27 @@ class Nugen:
         if self.revision == "C":
             fields |= {
                 "queue_position": 1 if word == "QUEUED" else None,
-                "eta_seconds": job.remaining(now),
-                "early_deployable": not trained and job.progress(now) > 0.5,
-                "stage_failures": [f"{word.lower()}: {job.reason}"] if word == "FAILED" and job.reason else [],
+                "eta_seconds": whole(remaining),
+                "early_deployable": self._checkpoint(job),
+                "stage_failures": [f"training: {job.reason}"] if broken and job.reason else [],
                 "degraded": False,
             }
-        return self._named({**fields, **job.overrides})
+        overrides = {name: value for name, value in job.overrides.items() if name != "envelope"}
+        return self._named({**fields, **overrides})
 
     async def alignment_status(self, id: Id) -> dict[str, Any]:
         job = self._get("alignment", id, "Alignment")
         fields = self._alignment(job)
         if not self.world.config.enveloped:
             return fields
-        return {
+        envelope = {
             "status": fields["status"],
             "data": fields,
             "start_time": self._time(job.created),
             "end_time": self._time(job.end(self.world.now())),
             "gpu_training_completed": fields["gpu_training_completed"],
         }
+        return {**envelope, **job.overrides.get("envelope", {})}
 
     async def alignment_detail(self, id: Id) -> dict[str, Any]:
         fields = self._alignment(self._get("alignment", id, "Alignment"))
@@ -257,29 +235,34 @@ class Nugen:
 
     # Documents and benchmarks.
 
-    async def upload_documents(self, files: list[UploadFile]) -> dict[str, Any]:
-        for file in files:
-            for job in self.world.all("document"):
-                if job.inputs.get("name") == file.filename:
-                    detail = {"message": f"Document {file.filename} already exists", "document_id": job.id}
-                    raise HTTPException(409, detail)
-            if (file.size or 0) > MAX_DOCUMENT:
-                raise HTTPException(413, f"{file.filename} is larger than 100 MB")
-        stages = self.world.stages("document", "PROCESSING", "READY")
-        return {
-            "document_ids": [
-                self.world.add_job("document", None, list(stages), inputs={"name": f.filename, "size": f.size}).id
-                for f in files
-            ]
-        }
+    async def upload_documents(
+        self, files: list[UploadFile], names: Annotated[list[str] | None, Form()] = None
+    ) -> list[str] | dict[str, list[str]]:
+        known = {job.inputs.get("name"): job.id for job in self.world.all("document")}
+        wanted = [given or file.filename for file, given in zip_longest(files, (names or [])[: len(files)])]
+        for file, name in zip(files, wanted, strict=True):
+            if name in known:
+                detail = {"message": f"Document {name} already exists", "document_id": known[name]}
+                raise HTTPException(409, detail)
+            if (file.size or 0) > MAX_FILE:
+                raise HTTPException(413, f"{name} is larger than 100 MB")
+            if b"\0" in await file.read(8192):
+                raise HTTPException(400, f"{name} is no text file")
+        ids = [
+            self.world.add_job(
+                "document", None, self.world.stages("document", "PROCESSING", "READY"), inputs={"name": name}
+            ).id
+            for name in wanted
+        ]
+        # Both occur.
+        return ids if self.revision == "A" else {"document_ids": ids}
 
     def _thing(self, kind: str, job_id: str) -> dict[str, Any]:
         job, now = self._get(kind, job_id, kind.capitalize()), self.world.now()
-        word = job.word(now)
         return {
             f"{kind}_id": job.id,
-            "status": self._word(word),
-            "error": job.reason if word in BROKEN else None,
+            "status": self._word(job.word(now)),
+            "error": job.reason if job.broken(now) else None,
             **job.overrides,
         }
 
@@ -289,7 +272,7 @@ class Nugen:
     async def create_benchmark(self, request: Request) -> dict[str, Any]:
         body = await self._body(request, {"documents": list}, {"num_questions": int})
         for document in body["documents"]:
-            self._ready("document", str(document), "Document")
+            self._ready("document", document, "Document")
         return self._new_benchmark(body)
 
     async def upload_benchmark(self, request: Request) -> dict[str, Any]:
@@ -300,6 +283,8 @@ class Nugen:
         file = fields["file"]
         if not isinstance(file, FormFile):
             raise HTTPException(400, "file must be a file")
+        if (file.size or 0) > MAX_FILE:
+            raise HTTPException(413, "The file is larger than 100 MB")
         try:
             items = json.loads(await file.read())
         except ValueError:
@@ -321,7 +306,7 @@ class Nugen:
         return {
             "benchmark_id": job.id,
             "status": self._word(job.word(self.world.now())),
-            count: inputs.get("num_questions"),
+            count: inputs.get("num_questions") or QUESTIONS,
         }
 
     async def benchmark_status(self, id: Id) -> dict[str, Any]:
@@ -330,36 +315,39 @@ class Nugen:
     # Deploying.
 
     async def deploy(self, model_id: Id, early: bool = False) -> str:
-        alignment = self._alignment_of(model_id)
-        if alignment is None and self.revision == "C" and early:
-            training = self.world.find("alignment", model_id.removesuffix("-model"))
-            if training is None:
+        if self._alignment_of(model_id) is None:
+            # The model of an alignment that is being trained is known too, but can only be deployed early.
+            alignments = self.world.all("alignment")
+            training = next((job for job in alignments if model_id in (self._model(job), job.id)), None)
+            if training is None or not early or self.revision != "C":
                 raise HTTPException(404, "Model not found")
-            if training.progress(self.world.now()) <= 0.5:
+            if not self._checkpoint(training):
                 raise HTTPException(409, "There is no checkpoint to deploy yet")
-        elif alignment is None:
-            raise HTTPException(404, "Model not found")
         self.world.jobs.pop(("undeployment", model_id), None)
         self.world.add_job("deployment", model_id, self.world.stages("deployment", *DEPLOYMENT_WORDS[self.revision]))
         return model_id
+
+    def _undeployment(self, model_id: str) -> Job | None:
+        """Find an undeployment, unless it came to nothing."""
+        job = self.world.find("undeployment", model_id)
+        return None if job is None or job.broken(self.world.now()) else job
 
     async def undeploy(self, model_id: Id) -> dict[str, Any]:
         deployment = self.world.find("deployment", model_id)
         if deployment is None and self._alignment_of(model_id) is None:
             raise HTTPException(404, "Model not found")
-        if deployment is None or self.world.find("undeployment", model_id) is not None:
+        if deployment is None or self._undeployment(model_id) is not None:
             raise HTTPException(400, "Model is already undeployed")
         deployment.cut_off("STOPPED", self.world.now())
         self.world.add_job("undeployment", model_id, self.world.stages("undeployment", "PENDING", "COMPLETED"))
         return {"model_id": model_id}
 
-    def _task(self, job: Job, done: str, word: str | None = None) -> dict[str, Any]:
+    def _task(self, job: Job, done: str) -> dict[str, Any]:
         now = self.world.now()
-        word = word or job.word(now)
-        message = done if job.done(now) and word not in BROKEN else job.reason
+        message = job.reason if job.broken(now) else (done if job.done(now) else None)
         fields = {
             "model_id": job.id,
-            "status": self._word(word),
+            "status": self._word(job.word(now)),
             "result": {"message": message} if message else None,
             "start_time": self._time(job.created),
             "end_time": self._time(job.end(now)),
@@ -367,12 +355,20 @@ class Nugen:
         return {**fields, **job.overrides}
 
     async def deploy_status(self, model_id: Id) -> dict[str, Any]:
-        gone = self.revision == "C" and self.world.find("undeployment", model_id) is not None
-        job = self.world.find("deployment", model_id)
-        if job is None and self.revision == "C" and self._alignment_of(model_id):
-            return {"model_id": model_id, "status": "UNDEPLOYED", "result": None}
-        job = self._get("deployment", model_id, "Model")
-        return self._task(job, "Model deployed", "UNDEPLOYED" if gone else None)
+        job, undeployed = self.world.find("deployment", model_id), {"model_id": model_id, "status": "UNDEPLOYED"}
+        if self.revision != "C":
+            return self._task(self._get("deployment", model_id, "Model"), "Model deployed")
+        # Revision C says how the model is, not what became of a task.
+        if job is None:
+            if self._alignment_of(model_id) is None:
+                raise HTTPException(404, "Model not found")
+            return undeployed
+        if self._undeployment(model_id) is not None:
+            return {**undeployed, **job.overrides}
+        fields = self._task(job, "Model deployed")
+        if job.broken(self.world.now()):
+            fields = {**fields, **undeployed, "error": job.reason, **job.overrides}
+        return fields
 
     async def undeploy_status(self, model_id: Id) -> dict[str, Any]:
         return self._task(self._get("undeployment", model_id, "Model"), "Model undeployed")
@@ -383,74 +379,85 @@ class Nugen:
         body = await self._body(
             request,
             {"model_id": str, "benchmark_id": str},
-            {"model_id_2": str, "custom_metrics": object, "evaluation_name": str},
+            {"model_id_2": str, "custom_metrics": (dict, list), "evaluation_name": str},
         )
         for model_id in filter(None, (body["model_id"], body["model_id_2"])):
-            self._known_model(model_id)
+            if model_id not in BASE_MODELS and self._alignment_of(model_id) is None:
+                raise HTTPException(404, f"Model {model_id} not found")
         self._ready("benchmark", body["benchmark_id"], "Benchmark")
         job = self.world.add_job(
-            "evaluation", None, self.world.stages("evaluation", "PROCESSING", "READY"), inputs=body
+            "evaluation", None, self.world.stages("evaluation", *WORK[self.revision], "READY"), inputs=body
         )
         return {**self._evaluation(job), "message": "Evaluation started"}
 
     def _evaluation(self, job: Job) -> dict[str, Any]:
-        return {
+        fields = {
             "evaluation_id": job.id,
             "model_id": job.inputs.get("model_id"),
             "benchmark_id": job.inputs.get("benchmark_id") or "benchmark-demo-1",
             "status": self._word(job.word(self.world.now())),
             "created_at": self._time(job.created),
         }
+        return {name: job.overrides.get(name, value) for name, value in fields.items()}
+
+    def _evaluations(self) -> dict[str, Job]:
+        """Find all evaluations, also those that alignments have begun by themselves; oldest first."""
+        automatic = filter(None, map(self._evaluation_of, self.world.all("alignment")))
+        jobs = {job.id: job for job in (*automatic, *self.world.all("evaluation"))}
+        return dict(sorted(jobs.items(), key=lambda item: item[1].created))
 
     def _find_evaluation(self, evaluation_id: str) -> Job:
-        """Look an evaluation up, also one that an alignment began by itself."""
         job = self.world.find("evaluation", evaluation_id)
         alignment = self.world.find("alignment", evaluation_id.removesuffix("-evaluation"))
-        if job is None and alignment is not None and alignment.reached("DEPLOYING", self.world.now()):
-            inputs = {"model_id": f"{alignment.id}-model", "benchmark_id": alignment.inputs.get("benchmark_id")}
-            stages = self.world.stages("evaluation", "PROCESSING", "READY")
-            job = self.world.add_job("evaluation", evaluation_id, stages, inputs=inputs)
-        return job or self._get("evaluation", evaluation_id, "Evaluation")
+        if job is None and alignment is not None and alignment.id != evaluation_id:
+            job = self._evaluation_of(alignment)
+        if job is None:
+            raise HTTPException(404, "Evaluation not found")
+        return job
 
     async def evaluation_status(self, evaluation_id: Id) -> dict[str, Any]:
         job, now = self._find_evaluation(evaluation_id), self.world.now()
-        done = int(QUESTIONS * job.progress(now))
+        answered = int(QUESTIONS * job.progress(now))
         shown = self._evaluation(job)
         fields = {
             **{name: shown[name] for name in ("evaluation_id", "status", "benchmark_id")},
-            "progress": f"{done}/{QUESTIONS} questions",
-            "questions_completed": done,
+            "progress": f"{answered}/{QUESTIONS} questions",
+            "questions_completed": answered,
             "total_questions": QUESTIONS,
             "avg_time_per_question": round(job.duration / QUESTIONS, 3),
-            "eta_seconds": job.remaining(now),
+            "eta_seconds": whole(job.remaining(now)),
             "start_time": self._time(job.created),
             "end_time": self._time(job.end(now)),
         }
+        if job.broken(now):
+            fields["error"] = job.reason
         return {**fields, **job.overrides}
+
+    def _metrics(self, model_id: str, benchmark_id: str) -> dict[str, float]:
+        accuracy = score(model_id, benchmark_id)
+        return {"accuracy": accuracy, "uncertainty": round(1 - accuracy, 4)}
 
     async def evaluation_results(self, evaluation_id: Id) -> dict[str, Any]:
         job, now = self._find_evaluation(evaluation_id), self.world.now()
-        if not job.done(now) or job.word(now) in BROKEN:
+        if not job.done(now) or job.broken(now):
             raise HTTPException(400, "Evaluation is not finished")
         shown, other = self._evaluation(job), job.inputs.get("model_id_2")
-        model, benchmark = str(shown["model_id"]), str(shown["benchmark_id"])
         fields = {
             **{name: shown[name] for name in ("evaluation_id", "model_id", "benchmark_id", "status")},
             "raw_answers_count": QUESTIONS,
             "completed_at": self._time(job.end(now)),
         }
-        accuracy = score(model, benchmark)
+        metrics = self._metrics(str(shown["model_id"]), shown["benchmark_id"])
         if other is None:
-            metrics = {"accuracy": accuracy, "uncertainty": round(1 - accuracy, 4)}
             return {**fields, "method": "eval", "metrics": metrics}
-        baseline = score(other, benchmark)
+        baseline = self._metrics(other, shown["benchmark_id"])
         return {
             **fields,
             "method": "eval-compare",
             "model_id_2": other,
-            "eval_model": {"accuracy": accuracy, "uncertainty": round(1 - accuracy, 4)},
-            "base_model": {"accuracy": baseline, "uncertainty": round(1 - baseline, 4)},
-            "comparison": {"accuracy": round(accuracy - baseline, 4)},
+            "eval_model": metrics,
+            "base_model": baseline,
+            "comparison": {name: round(value - baseline[name], 4) for name, value in metrics.items()},
         }
 
     async def list_evaluations(
@@ -460,11 +467,13 @@ class Nugen:
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         offset: Annotated[int, Query(ge=0)] = 0,
     ) -> dict[str, Any]:
-        shown = [
-            {**fields, "metrics": None}
-            for fields in map(self._evaluation, reversed(self.world.all("evaluation")))
-            if status in (None, fields["status"]) and model_id in (None, fields["model_id"])
-        ]
+        now, shown = self.world.now(), []
+        for job in reversed(self._evaluations().values()):
+            fields = self._evaluation(job)
+            if status in (None, fields["status"]) and model_id in (None, fields["model_id"]):
+                done = job.done(now) and not job.broken(now)
+                metrics = self._metrics(str(fields["model_id"]), fields["benchmark_id"]) if done else None
+                shown.append({**fields, "metrics": metrics})
         return {
             "user_id": "user-1",
             "evaluations": shown[offset : offset + limit],
@@ -479,24 +488,22 @@ class Nugen:
         return {"models": [{"id": name, "name": name} for name in BASE_MODELS][:limit]}
 
     async def aligned_models(self) -> dict[str, Any]:
-        models = []
-        for job in self.world.all("alignment"):
-            model_id, now = f"{job.id}-model", self.world.now()
-            if self._alignment_of(model_id) is None:
-                continue
-            deployment, undeployment = (self.world.find(k, model_id) for k in ("deployment", "undeployment"))
-            status = "UNDEPLOYED"
-            if undeployment:
-                status = "UNDEPLOYED" if undeployment.done(now) else "UNDEPLOYING"
-            elif deployment:
-                status = "DEPLOYED" if deployment.done(now) else "DEPLOYING"
-            models.append(
-                {
-                    "model_id": model_id,
-                    "alignment_id": job.id,
-                    "model_name": job.inputs.get("name"),
-                    "status": self._word(job.word(now)),
-                    "deployment_status": status,
-                }
-            )
-        return {"domain_aligned_models": models}
+        return {"domain_aligned_models": [*map(self._aligned, filter(self._trained, self.world.all("alignment")))]}
+
+    def _aligned(self, alignment: Job) -> dict[str, Any]:
+        model_id, now = self._model(alignment), self.world.now()
+        deployment, undeployment = self.world.find("deployment", model_id), self._undeployment(model_id)
+        status = "UNDEPLOYED"
+        if undeployment:
+            status = "UNDEPLOYED" if undeployment.done(now) else "UNDEPLOYING"
+        elif deployment and not deployment.broken(now):
+            status = "DEPLOYED" if deployment.done(now) else "DEPLOYING"
+        fields = {
+            "model_id": model_id,
+            "alignment_id": alignment.id,
+            "model_name": alignment.inputs.get("name") or alignment.id,
+            "base_model": alignment.inputs.get("base_model") or BASE_MODELS[0],
+            "status": self._word(alignment.word(now)),
+            "deployment_status": self._word(status),
+        }
+        return self._named(fields, MODEL_NAMES)

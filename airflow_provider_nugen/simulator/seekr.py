@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from http.client import responses
+from operator import itemgetter
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response, Security
 from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader
 
-from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp, world_of
+from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp, whole, world_of
 from airflow_provider_nugen.simulator.timeline import Job, Stage
 from airflow_provider_nugen.simulator.world import World
 
 JOB_TYPES = ("principle_files", "context_grounded_files", "context_grounded_vector_db")
 ALIGNMENT_WORDS = ("pending", "queued", "running", "completed")
-BROKEN = frozenset({"failed", "cancelled", "stopped"})
 
 _key = APIKeyHeader(name="Authorization", auto_error=False)
-_REASONS = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
 
 
 class SeekrError(Exception):
@@ -29,18 +29,15 @@ class SeekrError(Exception):
         self.message = message
 
 
+def error_body(status: int, message: str, path: str) -> dict[str, Any]:
+    """Write an error as the service does."""
+    return {"error": responses.get(status, "Error"), "message": message, "status": status, "requestUrl": path}
+
+
 async def seekr_error(request: Request, error: Exception) -> JSONResponse:
-    """Answer ``{"error", "message", "status", "requestUrl"}``."""
+    """Answer with an error in the service's own shape."""
     assert isinstance(error, SeekrError)  # noqa: S101  # registered for nothing else
-    return JSONResponse(
-        {
-            "error": _REASONS.get(error.status, "Error"),
-            "message": error.message,
-            "status": error.status,
-            "requestUrl": request.url.path,
-        },
-        error.status,
-    )
+    return JSONResponse(error_body(error.status, error.message, request.url.path), error.status)
 
 
 def authorized(world: World, header: str | None) -> bool:
@@ -48,7 +45,7 @@ def authorized(world: World, header: str | None) -> bool:
     return header == world.api_key
 
 
-def _authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
+async def _authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
     world, team = world_of(request), request.headers.get("x-team-id", "")
     if not authorized(world, request.headers.get("Authorization")):
         raise SeekrError(401, "Invalid API key")
@@ -56,7 +53,7 @@ def _authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
         raise SeekrError(403, f"You are not a member of team {team}")
 
 
-def _deprecated(response: Response) -> None:
+async def _deprecated(response: Response) -> None:
     response.headers["Deprecation"] = "true"
     response.headers["Link"] = '</v1/flow/data-jobs>; rel="successor-version"'
 
@@ -105,20 +102,21 @@ class Seekr:
         now = self.world.now()
         word, remaining, done = job.word(now), job.remaining(now), job.end(now)
         running = word == "running"
+        completed = word == "completed"
         fields = {
             "id": job.id,
             "created_at": timestamp(job.created),
             "updated_at": timestamp(done or now),
-            "completed_at": timestamp(done) if word == "completed" else None,
+            "completed_at": timestamp(done) if completed else None,
             "stopped_at": timestamp(done) if word in ("cancelled", "stopped") else None,
             "status": word,
             "current_step": "generating pairs" if running else None,
-            "step_progress": round(100 * job.progress(now), 1) if running else None,
+            "step_progress": round(100 * job.step_progress(now), 1) if running else None,
             "progress": round(100 * job.progress(now), 1),
             "estimated_completion_at": timestamp(now + remaining) if remaining is not None else None,
-            "eta_minutes": -int(-remaining // 60) if remaining is not None else None,
+            "eta_minutes": whole(remaining / 60) if remaining is not None else None,
             "status_message": job.reason,
-            "output_files": self._outputs(job) if word == "completed" else [],
+            "output_files": self._outputs(job) if completed else [],
         }
         return {**fields, **job.overrides}
 
@@ -175,18 +173,15 @@ class Seekr:
 
     # Data jobs.
 
-    def _linked(self, job: Job) -> Job | None:
-        return self.world.find("seekr_alignment", f"{job.id}-alignment")
-
     def _data_job(self, job: Job) -> dict[str, Any]:
-        now, linked, inputs = self.world.now(), self._linked(job), job.inputs
+        now, linked, inputs = self.world.now(), self.world.linked(job), job.inputs
         last = linked or job
         fields = {
             "id": job.id,
             "user_id": "user-1",
             "team_id": job.scope or None,
-            "name": inputs["name"],
-            "job_type": inputs["job_type"],
+            "name": inputs.get("name") or job.id,
+            "job_type": inputs.get("job_type") or JOB_TYPES[0],
             "alignment_job_id": linked.id if linked else None,
             "created_at": timestamp(job.created),
             "updated_at": timestamp(now),
@@ -198,7 +193,7 @@ class Seekr:
         return {**fields, **job.overrides}
 
     def _detail(self, job: Job) -> dict[str, Any]:
-        linked, files = self._linked(job), job.inputs.get("file_ids", [])
+        linked, files = self.world.linked(job), job.inputs.get("file_ids", [])
         timeline = [{"timestamp": timestamp(job.created), "event_type": "created", "message": "Data job created"}]
         if linked:
             timeline.append(
@@ -239,12 +234,15 @@ class Seekr:
         limit: Annotated[int, Query(ge=1, le=100)] = 25,
         offset: Annotated[int, Query(ge=0)] = 0,
     ) -> dict[str, Any]:
-        jobs = [job for job in self._own("data_job", request) if job_type in (None, job.inputs["job_type"])]
-        jobs.sort(
-            key=lambda job: job.created if sort_by == "created_at" else job.inputs[sort_by],
-            reverse=sort_order == "desc",
-        )
-        return {"object": "list", "data": [self._data_job(job) for job in jobs[offset : offset + limit]]}
+        jobs = [
+            shown
+            for shown in map(self._data_job, self._own("data_job", request))
+            if job_type in (None, shown["job_type"])
+        ]
+        jobs.sort(key=itemgetter(sort_by))
+        if sort_order == "desc":
+            jobs.reverse()
+        return {"object": "list", "data": jobs[offset : offset + limit]}
 
     async def data_job(self, data_job_id: Id, request: Request) -> dict[str, Any]:
         return self._detail(self._find("data_job", data_job_id, request))
@@ -252,13 +250,14 @@ class Seekr:
     async def add_files(self, data_job_id: Id, request: Request) -> dict[str, Any]:
         job, body = self._find("data_job", data_job_id, request), await json_object(request)
         check(body, {"file_ids": list}, {"method": str})
-        if self._linked(job):
-            raise SeekrError(409, "The data job has been started already")
-        job.inputs["file_ids"] = list(dict.fromkeys([*job.inputs["file_ids"], *body["file_ids"]]))
+        if not body["file_ids"]:
+            raise invalid((("body", "file_ids"), "List should have at least 1 item", "too_short"))
+        if self.world.linked(job) or job.broken(self.world.now()):
+            raise SeekrError(409, f"The data job is {self._data_job(job)['status']}: files cannot be added any more")
+        job.inputs["file_ids"] = list(dict.fromkeys([*job.inputs.get("file_ids", []), *body["file_ids"]]))
         # The files are processed from now on.
-        passed = self.world.now() - job.created
         job.stages = self.world.stages("data_job", "file_processing", "ready_to_start")
-        job.stages[0].seconds += passed
+        job.stages[0].seconds += self.world.now() - job.created
         self.world.save()
         return self._detail(job)
 
@@ -272,10 +271,7 @@ class Seekr:
 
     async def cancel_data_job(self, data_job_id: Id, request: Request) -> dict[str, Any]:
         job = self._find("data_job", data_job_id, request)
-        last = self._linked(job) or job
-        if last is job:
-            # It has no running stages of its own that could be cut off.
-            job.stages = [Stage("cancelled")]
-        last.cut_off("cancelled", self.world.now(), "Cancelled by the user")
+        running = self.world.linked(job) or job
+        running.cut_off("cancelled", self.world.now(), "Cancelled by the user")
         self.world.save()
         return self._detail(job)

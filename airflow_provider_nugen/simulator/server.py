@@ -52,9 +52,13 @@ class Simulator:
 def listen(host: str, port: int) -> socket.socket:
     """Open the server's socket; port 0 = any free one."""
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind((host, port))
-    sock.listen(4096)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(4096)
+    except BaseException:
+        sock.close()
+        raise
     return sock
 
 
@@ -65,6 +69,8 @@ def make_server(app: FastAPI, **options: Any) -> uvicorn.Server:
         log_level="critical",
         access_log=False,
         lifespan="off",
+        proxy_headers=False,
+        server_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
         **options,

@@ -12,6 +12,8 @@ from typing import Any
 
 #: Words with which a job ends without having succeeded, in both services.
 BROKEN = frozenset({"FAILED", "STOPPED", "CANCELLED"})
+#: Words with which a job can end. One whose last word is another never ends by itself.
+FINAL = BROKEN | {"READY", "COMPLETED", "EVALUATED", "DEPLOYED", "UNDEPLOYED"}
 
 
 @dataclass
@@ -27,15 +29,14 @@ class Job:
     """
     A job, or a thing that takes time to get ready.
 
-    :param kind: alignment, evaluation, deployment, undeployment, document, benchmark, seekr_alignment, data_job.
+    :param kind: one of the kinds in :data:`~airflow_provider_nugen.simulator.world.DURATIONS`.
     :param id: its id.
     :param created: when it was created, in epoch seconds.
     :param stages: the words it goes through.
     :param inputs: what it was created with.
     :param scope: whose it is: SeekrFlow's team, empty for a personal workspace.
-    :param fails_with: why it fails in the middle of its longest stage.
     :param ended: the word that cut it off, and when.
-    :param reason: why it was cut off.
+    :param reason: why it ended the way it did.
     :param overrides: fields of its answers that are set from outside; ``status`` among them.
     """
 
@@ -45,7 +46,6 @@ class Job:
     stages: list[Stage]
     inputs: dict[str, Any] = field(default_factory=dict)
     scope: str = ""
-    fails_with: str | None = None
     ended: tuple[str, float] | None = None
     reason: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
@@ -55,31 +55,49 @@ class Job:
         """Seconds until the last stage."""
         return sum(stage.seconds for stage in self.stages[:-1])
 
+    @property
+    def last(self) -> str:
+        """The word of the last stage."""
+        return self.stages[-1].word
+
     def cut_off(self, word: str, now: float, reason: str | None = None) -> None:
-        """End the job before its time; one that has ended stays as it is."""
+        """End the job before its time, with its last word or another; one that has ended stays as it is."""
         if not self.done(now):
             self.ended, self.reason = (word, now), reason
 
     def word(self, now: float) -> str:
         """Say the status word of the moment."""
-        now = self._settle(now)
-        if self.ended and now >= self.ended[1]:
-            return self.ended[0]
-        elapsed = now - self.created
-        for stage in self.stages[:-1]:
-            if elapsed < stage.seconds:
-                return stage.word
-            elapsed -= stage.seconds
-        return self.stages[-1].word
+        return self.passed(now)[-1]
 
-    def reached(self, word: str, now: float) -> bool:
-        """Say whether the job has come to a stage, or past it."""
-        words = [stage.word for stage in self.stages]
-        if word not in words:
-            return False
-        self._settle(now)
-        at = min(now, self.ended[1] if self.ended else now)
-        return at - self.created >= sum(stage.seconds for stage in self.stages[: words.index(word)])
+    def broken(self, now: float) -> bool:
+        """Say whether the job has ended without having succeeded."""
+        return self.done(now) and self.word(now).upper() in BROKEN
+
+    def passed(self, now: float) -> list[str]:
+        """List the words that the job had until now, the one of the moment last."""
+        ended = self.ended if self.ended and now >= self.ended[1] else None
+        if ended and ended[0] == self.last and self.last.upper() not in BROKEN:
+            return [stage.word for stage in self.stages]
+        words = [stage.word for stage in self.stages[: self._index(ended[1] if ended else now) + 1]]
+        return [*words, ended[0]] if ended else words
+
+    def _index(self, at: float) -> int:
+        left = at - self.created
+        for index, stage in enumerate(self.stages[:-1]):
+            if left < stage.seconds:
+                return index
+            left -= stage.seconds
+        return len(self.stages) - 1
+
+    def start(self, word: str) -> float:
+        """
+        Say when the job comes to a stage, in epoch seconds.
+
+        :raises ValueError: if it has no such stage.
+        """
+        index = [stage.word for stage in self.stages].index(word)
+        start = self.created + sum(stage.seconds for stage in self.stages[:index])
+        return min(start, self.ended[1]) if self.ended else start
 
     def done(self, now: float) -> bool:
         """Say whether nothing will change any more."""
@@ -87,24 +105,35 @@ class Job:
 
     def end(self, now: float) -> float | None:
         """Say when the job ended, in epoch seconds; ``None`` while it runs."""
-        self._settle(now)
-        end = self.ended[1] if self.ended else self.created + self.duration
-        return end if end <= now else None
+        if self.ended:
+            word, end = self.ended
+        else:
+            word, end = self.last, self.created + self.duration
+        return end if end <= now and word.upper() in FINAL else None
 
     def progress(self, now: float) -> float:
         """Say how far the job is, from 0 to 1."""
-        self._settle(now)
-        at = min(now, self.ended[1] if self.ended else now)
-        return min(max((at - self.created) / self.duration, 0.0), 1.0) if self.duration else 1.0
+        end = self.end(now)
+        if end is not None and not self.broken(now):
+            return 1.0
+        # One that never ends, or that broke, is never whole.
+        return min(_part((now if end is None else end) - self.created, self.duration), 0.99)
+
+    def step_progress(self, now: float) -> float:
+        """Say how far the stage of the moment is, from 0 to 1."""
+        if self.done(now):
+            return 1.0
+        index = self._index(now)
+        return _part(
+            now - self.created - sum(stage.seconds for stage in self.stages[:index]), self.stages[index].seconds
+        )
 
     def remaining(self, now: float) -> float | None:
-        """Say how many seconds the job still takes; ``None`` when it is over."""
-        return None if self.done(now) else self.created + self.duration - now
+        """Say how many seconds the job still takes; ``None`` when it is over, or never will be."""
+        if self.done(now) or self.last.upper() not in FINAL:
+            return None
+        return self.created + self.duration - now
 
-    def _settle(self, now: float) -> float:
-        if self.fails_with and not self.ended:
-            longest = max(range(len(self.stages)), key=lambda i: self.stages[i].seconds)
-            start = self.created + sum(stage.seconds for stage in self.stages[:longest])
-            self.ended = "FAILED", start + self.stages[longest].seconds / 2
-            self.reason = self.fails_with
-        return now
+
+def _part(elapsed: float, whole: float) -> float:
+    return min(max(elapsed / whole, 0.0), 1.0) if whole else 0.0

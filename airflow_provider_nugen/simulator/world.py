@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 import uuid
 from collections import deque
@@ -20,14 +21,16 @@ DEFAULT_KEY = "demo-key"
 #: How many simulated seconds the stages of a job last.
 DURATIONS: dict[str, dict[str, float]] = {
     "alignment": {"QUEUED": 30, "PROCESSING": 600, "READY": 5, "DEPLOYING": 60, "EVALUATING": 240, "UNDEPLOYED": 5},
-    "evaluation": {"PROCESSING": 300},
+    "evaluation": {"QUEUED": 15, "PROCESSING": 300},
     "deployment": {"PENDING": 90, "DEPLOYING": 90},
     "undeployment": {"PENDING": 30},
     "document": {"PROCESSING": 20},
     "benchmark": {"PROCESSING": 60},
     "seekr_alignment": {"pending": 5, "queued": 5, "running": 600},
-    "data_job": {"file_processing": 20, "queued": 5, "running": 600},
+    "data_job": {"file_processing": 20},
 }
+#: The kinds of SeekrFlow, which writes its words in lower case.
+LOWER_CASE = ("seekr_alignment", "data_job")
 #: What is there from the beginning, ready to be used.
 SEEDS = {"document": ("doc-demo-1", "doc-demo-2"), "benchmark": ("benchmark-demo-1",)}
 
@@ -70,11 +73,16 @@ class World:
     """
 
     def __init__(self, config: Config, faults: Iterable[Fault | dict[str, Any]] = ()) -> None:
+        if config.speed <= 0:
+            raise ValueError("speed must be more than 0")
+        if unknown := config.durations.keys() - DURATIONS.keys():
+            raise ValueError(f"durations of unknown kinds: {', '.join(sorted(unknown))}")
         self.config = config
         self.api_key = config.api_key
         self.jobs: dict[tuple[str, str], Job] = {}
         self.faults: list[Fault] = []
-        self.requests: deque[Seen] = deque(maxlen=100_000)
+        self._requests: deque[Seen] = deque(maxlen=100_000)
+        self._saving = threading.Lock()
         for fault in faults:
             self.add_fault(fault)
         if config.state_file and config.state_file.exists():
@@ -96,9 +104,24 @@ class World:
             Stage(words[-1]),
         ]
 
-    def add_job(self, kind: str, job_id: str | None, stages: list[Stage], **fields: Any) -> Job:
-        """Create a job; without an id it gets a new one."""
-        job = Job(kind, job_id or f"{kind.replace('_', '-')}-{uuid.uuid4().hex[:12]}", self.now(), stages, **fields)
+    def add_job(self, kind: str, job_id: str | None, stages: Iterable[Stage | tuple[str, float]], **fields: Any) -> Job:
+        """
+        Create a job, in the place of one of the same kind and id.
+
+        :param kind: one of :data:`DURATIONS`.
+        :param job_id: its id; ``None`` = a new one.
+        :param stages: status words and real seconds; the last one lasts. One that lasts and means "running" makes a
+            job that never ends by itself.
+        :param fields: ``inputs``, ``overrides`` and ``scope`` of the :class:`~.timeline.Job`.
+        :raises ValueError: if the kind is unknown, or there are no stages.
+        """
+        if kind not in DURATIONS:
+            raise ValueError(f"kind {kind!r} is none of {', '.join(DURATIONS)}")
+        life = [stage if isinstance(stage, Stage) else Stage(*stage) for stage in stages]
+        if not life:
+            raise ValueError("stages: at least one")
+        job = Job(kind, job_id or f"{kind.replace('_', '-')}-{uuid.uuid4().hex[:12]}", self.now(), life, **fields)
+        self.jobs.pop((kind, job.id), None)
         self.jobs[kind, job.id] = job
         self.save()
         return job
@@ -109,7 +132,16 @@ class World:
 
     def all(self, kind: str) -> list[Job]:
         """List the jobs of a kind, oldest first."""
-        return [job for job in self.jobs.values() if job.kind == kind]
+        # Copied first: in a test another thread may add one.
+        return [job for job in list(self.jobs.values()) if job.kind == kind]
+
+    def linked(self, job: Job) -> Job | None:
+        """Look up the alignment that a data job has started."""
+        return self.find("seekr_alignment", f"{job.id}-alignment") if job.kind == "data_job" else None
+
+    def saw(self, request: Seen) -> None:
+        """Remember a request."""
+        self._requests.append(request)
 
     # What tests and the /_simulator routes do.
 
@@ -128,33 +160,47 @@ class World:
         """Accept only this key from now on."""
         self.api_key = api_key
 
+    @property
+    def requests(self) -> list[Seen]:
+        """The requests that came, oldest first."""
+        return list(self._requests)
+
+    def clear_requests(self) -> None:
+        """Forget the requests that came."""
+        self._requests.clear()
+
     def job(self, job_id: str) -> Job:
         """
-        Look a job up by its id alone.
+        Look a job up by its id alone; of several the newest.
 
         :raises KeyError: if there is none.
         """
-        for job in reversed(self.jobs.values()):
+        for job in reversed(list(self.jobs.values())):
             if job.id == job_id:
                 return job
         raise KeyError(f"no job {job_id!r}")
 
     def fail_job(self, job_id: str, reason: str) -> None:
         """Let a running job fail now."""
-        job = self.job(job_id)
-        job.cut_off("failed" if job.stages[-1].word.islower() else "FAILED", self.now(), reason)
-        self.save()
+        self._end(job_id, "FAILED", reason)
 
     def stop_job(self, job_id: str) -> None:
         """Let a running job be stopped now, as if somebody had done it in the service's own console."""
-        job = self.job(job_id)
-        job.cut_off("stopped" if job.stages[-1].word.islower() else "STOPPED", self.now())
-        self.save()
+        self._end(job_id, "STOPPED")
 
     def finish_job(self, job_id: str) -> None:
-        """Let a running job be done now."""
+        """Let a running job come to its last word now."""
+        self._end(job_id, None)
+
+    def _end(self, job_id: str, word: str | None, reason: str | None = None) -> None:
         job = self.job(job_id)
-        job.stages = [Stage(job.stages[-1].word)]
+        # What runs of a data job that has been started is its alignment.
+        job = self.linked(job) or job
+        if word is None:
+            word = job.last
+        elif job.kind in LOWER_CASE:
+            word = word.lower()
+        job.cut_off(word, self.now(), reason)
         self.save()
 
     def override_job(self, job_id: str, **fields: Any) -> None:
@@ -163,19 +209,16 @@ class World:
         job.overrides = {**job.overrides, **fields} if fields else {}
         self.save()
 
-    def clear_requests(self) -> None:
-        """Forget the requests that came."""
-        self.requests.clear()
-
     # Surviving a restart.
 
     def save(self) -> None:
         """Write the jobs to the state file, if there is one."""
         if path := self.config.state_file:
-            state = {"jobs": [*map(asdict, self.jobs.values())]}
-            beside = path.with_suffix(".new")
-            beside.write_text(json.dumps(state))
-            beside.replace(path)
+            with self._saving:
+                state = {"jobs": [asdict(job) for job in list(self.jobs.values())]}
+                beside = path.with_name(f"{path.name}.new")
+                beside.write_text(json.dumps(state))
+                beside.replace(path)
 
     def _load(self, path: Path) -> None:
         for fields in json.loads(path.read_text())["jobs"]:

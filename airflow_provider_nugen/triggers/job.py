@@ -12,6 +12,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.kinds import KINDS
+from airflow_provider_nugen.compat import still_deferred
+from airflow_provider_nugen.hooks.base import arequest
 from airflow_provider_nugen.hooks.shared import SharedClient
 from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
 
@@ -37,6 +39,8 @@ class JobTrigger(BaseTrigger):
     :param began: when the wait began, in epoch seconds.
     :param seen: whether the service has ever said anything about the job.
     :param status: the last status word as sent.
+    :param cancel_on_kill: cancel the job when a user ends the task while it is deferred (Airflow 3.3 and later), if
+        the service can.
     :param later: arguments of another version of the provider, kept for it and otherwise ignored.
     """
 
@@ -54,6 +58,7 @@ class JobTrigger(BaseTrigger):
         began: float | None = None,
         seen: bool = False,
         status: str | None = None,
+        cancel_on_kill: bool = False,
         **later: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -70,11 +75,12 @@ class JobTrigger(BaseTrigger):
             "began": began,
             "seen": seen,
             "status": status,
+            "cancel_on_kill": cancel_on_kill,
             **later,
         }
 
     @classmethod
-    def of(cls, waiter: Waiter[Any]) -> JobTrigger:
+    def of(cls, waiter: Waiter[Any], cancel_on_kill: bool = False) -> JobTrigger:
         """Make the trigger that goes on with a wait."""
         memory = waiter.memory
         return cls(
@@ -85,6 +91,7 @@ class JobTrigger(BaseTrigger):
             began=memory.began,
             seen=memory.seen,
             status=memory.status,
+            cancel_on_kill=cancel_on_kill,
         )
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -139,3 +146,25 @@ class JobTrigger(BaseTrigger):
             for note in decision.notes:
                 self.log.log(note.level, note.text)
         return decision.ending
+
+    async def on_kill(self) -> None:
+        """
+        Cancel the job because a user ended the task while it was deferred (Airflow 3.3 and later).
+
+        Airflow calls this, too, when it merely moves the trigger to another triggerer: then the task is still deferred
+        for this very job, and nothing is cancelled.
+        """
+        kwargs = self.kwargs
+        kind, subject = KINDS[kwargs["kind"]], KINDS[kwargs["kind"]].subject(kwargs["job_id"])
+        if not kwargs["cancel_on_kill"]:
+            self.log.info("The task was ended; %s goes on.", subject)
+        elif await still_deferred(self.task_instance, kind.id_name, kwargs["job_id"]):
+            self.log.info("The wait for %s moves to another triggerer.", subject)
+        elif kind.cancel is None:
+            self.log.warning("%s cannot cancel: %s goes on, and is billed.", kind.service.name, subject)
+        else:
+            try:
+                await arequest(kind.service, kwargs["conn_id"], kind.cancel.call(**{kind.id_name: kwargs["job_id"]}))
+                self.log.info("The task was ended: cancelled %s.", subject)
+            except ApiError as e:
+                self.log.error("%s could not be cancelled, and may go on: %s", subject, e)

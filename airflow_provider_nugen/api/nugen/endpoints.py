@@ -9,6 +9,7 @@ since about September 2026). A and B have the same paths.
 from __future__ import annotations
 
 from airflow_provider_nugen.api.endpoint import Endpoint, by
+from airflow_provider_nugen.api.models import list_of, read_any
 from airflow_provider_nugen.api.nugen import models
 from airflow_provider_nugen.api.service import Service
 
@@ -118,4 +119,74 @@ CREATE_EVALUATION = Endpoint(
     },
 )
 #: The same path in all revisions, so it tests host and key whatever ``api_revision`` says.
-BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", models.read_any)
+BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", read_any)
+
+LIST_ALIGNMENTS = Endpoint(
+    NUGEN,
+    "list alignments",
+    "GET",
+    by(B=f"{_V3}/alignment-project", C=f"{_V3}/alignment-projects/list"),
+    list_of(models.AlignmentStatus, "alignment_projects"),
+)
+#: A file whose name exists already is refused with its document's id, so sending one twice does no harm.
+UPLOAD_DOCUMENTS = Endpoint(
+    NUGEN,
+    "upload documents",
+    "POST",
+    by(B=f"{_V3}/documents", C=f"{_V3}/documents/create"),
+    models.read_document_ids,
+    body={"categories": "categories", "names": "names"},
+    multipart=True,
+    repeatable=True,
+)
+DOCUMENT_STATUS = Endpoint(
+    NUGEN,
+    "get document status",
+    "GET",
+    by(B=f"{_V3}/documents/{{document_id}}", C=f"{_V3}/documents/{{document_id}}/status"),
+    models.DocumentStatus.read,
+)
+CREATE_BENCHMARK = Endpoint(
+    NUGEN,
+    "create benchmark",
+    "POST",
+    by(B=f"{_V3}/benchmark/create", C=f"{_V3}/benchmarks/create"),
+    models.BenchmarkCreated.read,
+    body={"document_ids": by(B="documents", C="document_ids"), "num_questions": "num_questions"},
+)
+UPLOAD_BENCHMARK = Endpoint(
+    NUGEN,
+    "upload benchmark",
+    "POST",
+    by(B=f"{_V3}/benchmark/upload", C=f"{_V3}/benchmarks/upload"),
+    models.BenchmarkCreated.read,
+    body={"name": by(B="name", C="benchmark_name"), "document_id": "document_id", "description": "description"},
+    multipart=True,
+)
+#: What each item of a benchmark file must have, by API revision.
+BENCHMARK_FIELDS = {
+    "B": ("question_num", "question", "answer"),
+    "C": ("sample_num", "instruction", "response"),
+}
+BENCHMARK_STATUS = Endpoint(
+    NUGEN,
+    "get benchmark status",
+    "GET",
+    by(B=f"{_V3}/benchmark/status/{{benchmark_id}}", C=f"{_V3}/benchmarks/{{benchmark_id}}/status"),
+    models.BenchmarkStatus.read,
+)
+EVALUATION_RESULTS = Endpoint(
+    NUGEN,
+    "get evaluation results",
+    "GET",
+    f"{_V3}/evaluations/{{evaluation_id}}/results",
+    models.EvaluationResults.read,
+)
+LIST_EVALUATIONS = Endpoint(
+    NUGEN,
+    "list evaluations",
+    "GET",
+    f"{_V3}/evaluations",
+    list_of(models.ListedEvaluation, "evaluations"),
+    query={"model_id": "model_id", "status": "status", "limit": "limit", "offset": "offset"},
+)

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, Reading
 from airflow_provider_nugen.api.nugen import endpoints
-from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
+from airflow_provider_nugen.api.nugen.models import (
+    AlignmentStatus,
+    BenchmarkStatus,
+    DocumentStatus,
+    EvaluationStatus,
+    TaskStatus,
+)
 
 
 def _read_alignment(answer: AlignmentStatus, reading: Reading, previous: str | None) -> None:
@@ -72,6 +78,10 @@ def _read_deployment(answer: TaskStatus, reading: Reading, previous: str | None)
 
 def _read_evaluation(answer: EvaluationStatus, reading: Reading, previous: str | None) -> None:
     reading.progress, reading.eta_seconds = answer.progress, answer.eta_seconds
+    reading.reason = answer.error or ""
+
+
+def _read_thing(answer: DocumentStatus | BenchmarkStatus, reading: Reading, previous: str | None) -> None:
     reading.reason = answer.error or ""
 
 
@@ -145,3 +155,38 @@ UNDEPLOYMENT = JobKind(
     ids=("model_id",),
     refine=_read_task,
 )
+
+DOCUMENT = JobKind(
+    key="nugen.document",
+    label="document",
+    id_name="document_id",
+    status=endpoints.DOCUMENT_STATUS,
+    words=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
+    ids=("document_id",),
+    refine=_read_thing,
+)
+
+BENCHMARK = JobKind(
+    key="nugen.benchmark",
+    label="benchmark",
+    id_name="benchmark_id",
+    status=endpoints.BENCHMARK_STATUS,
+    words=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
+    ids=("benchmark_id",),
+    refine=_read_thing,
+)
+
+
+#: What the wait for an alignment can be for.
+ALIGNMENT_KINDS = {"alignment": ALIGNMENT, "evaluation": EVALUATED_ALIGNMENT}
+
+
+def alignment_kind(wait_for: str) -> JobKind[AlignmentStatus]:
+    """
+    Choose what to wait for.
+
+    :raises ValueError: for anything but ``"alignment"`` and ``"evaluation"``.
+    """
+    if wait_for not in ALIGNMENT_KINDS:
+        raise ValueError(f"wait_for must be one of {list(ALIGNMENT_KINDS)}, not {wait_for!r}")
+    return ALIGNMENT_KINDS[wait_for]

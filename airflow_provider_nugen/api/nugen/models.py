@@ -150,6 +150,100 @@ def read_model_id(payload: object) -> str | None:
     return model_id if isinstance(model_id, str) else None
 
 
-def read_any(payload: object) -> object:
-    """Take any JSON: only the HTTP status matters."""
-    return payload
+class DocumentStatus(NugenModel):
+    """The status of an uploaded document."""
+
+    status: str
+    document_id: str | None = _names("document_id", "id", "documentId")
+    error: str | None = None
+
+
+class BenchmarkStatus(NugenModel):
+    """The status of a benchmark."""
+
+    status: str
+    benchmark_id: str | None = _names("benchmark_id", "id", "benchmarkId")
+    error: str | None = None
+
+
+class BenchmarkCreated(NugenModel):
+    """The answer to a new benchmark."""
+
+    benchmark_id: str = Field(validation_alias=AliasChoices("benchmark_id", "id", "benchmarkId"))
+    status: str | None = None
+    num_questions: int | None = _names("num_questions", "n_samples", "numQuestions")
+
+
+class ListedEvaluation(NugenModel):
+    """An evaluation as the list shows it."""
+
+    evaluation_id: str
+    model_id: str | None = None
+    benchmark_id: str | None = None
+    status: str = ""
+    created_at: Timestamp | None = None
+
+
+class EvaluationResults(NugenModel):
+    """
+    What an evaluation measured.
+
+    A single evaluation (``method: "eval"``) has ``metrics``; a comparison (``"eval-compare"``) has ``eval_model``,
+    ``base_model`` and ``comparison``.
+    """
+
+    evaluation_id: str | None = None
+    model_id: str | None = None
+    benchmark_id: str | None = None
+    status: str | None = None
+    method: str | None = None
+    raw_answers_count: int | None = None
+    completed_at: Timestamp | None = None
+    metrics: dict[str, Any] | None = None
+    model_id_2: str | None = None
+    base_model: dict[str, Any] | None = None
+    eval_model: dict[str, Any] | None = None
+    comparison: dict[str, Any] | None = None
+
+    def compared(self) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """
+        Return the metrics of the model, and of the model that it was compared with, if it was.
+
+        The facts state no shape inside ``eval_model`` and ``base_model``: metrics are read there, and under a
+        ``metrics`` key there.
+        """
+        if self.eval_model is None:
+            return self.metrics or {}, None
+        return _metrics(self.eval_model), _metrics(self.base_model or {})
+
+
+def _metrics(model: dict[str, Any]) -> dict[str, Any]:
+    nested = model.get("metrics")
+    return {**model, **nested} if isinstance(nested, dict) else model
+
+
+def read_document_ids(payload: object) -> list[str]:
+    """
+    Read the answer to an upload: a bare list of ids, or ``{"document_ids": [...]}``; both occur.
+
+    :raises ValueError: if it is neither.
+    """
+    ids = payload.get("document_ids") if isinstance(payload, dict) else payload
+    if not isinstance(ids, list) or not all(isinstance(item, str) for item in ids):
+        raise ValueError("expected a list of document ids")
+    return ids
+
+
+def existing_document_id(payload: object) -> str | None:
+    """Find the id of the document that exists already in the answer 409 to its upload, anywhere in ``detail``."""
+    todo = [payload.get("detail") if isinstance(payload, dict) else None]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, list):
+            todo += part
+        elif isinstance(part, dict):
+            found = part.get("document_id")
+            if isinstance(found, str) and found.strip():
+                return found
+            todo += part.values()
+    return None

@@ -1,0 +1,80 @@
+"""How the jobs of Nugen that cost money are started, and found again."""
+
+from __future__ import annotations
+
+from airflow_provider_nugen.api.nugen import endpoints, jobs, models
+from airflow_provider_nugen.api.submission import Listed, Submission
+
+
+def _alignments(answer: list[models.AlignmentStatus]) -> list[Listed]:
+    return [
+        Listed(
+            item.alignment_id,
+            item.status,
+            item.created_date,
+            item.alignment_name,
+            {"name": item.alignment_name, "base_model": item.base_model, "document_ids": item.document_ids},
+        )
+        for item in answer
+        if item.alignment_id
+    ]
+
+
+def _evaluations(answer: list[models.ListedEvaluation]) -> list[Listed]:
+    return [
+        Listed(
+            item.evaluation_id,
+            item.status,
+            item.created_at,
+            inputs={"model_id": item.model_id, "benchmark_id": item.benchmark_id},
+        )
+        for item in answer
+    ]
+
+
+def _deployment(answer: models.TaskStatus) -> list[Listed]:
+    # UNDEPLOYED is what revision C says of a model that nobody deploys.
+    if not answer.model_id or answer.status.upper() == "UNDEPLOYED":
+        return []
+    return [Listed(answer.model_id, answer.status, answer.start_time, inputs={"model_id": answer.model_id})]
+
+
+ALIGNMENT = Submission(
+    kind=jobs.ALIGNMENT,
+    create=endpoints.CREATE_ALIGNMENT,
+    created_id=lambda answer, inputs: answer.alignment_id,
+    listing=endpoints.LIST_ALIGNMENTS,
+    listed=_alignments,
+    name="name",
+)
+EVALUATION = Submission(
+    kind=jobs.EVALUATION,
+    create=endpoints.CREATE_EVALUATION,
+    created_id=lambda answer, inputs: answer.evaluation_id,
+    listing=endpoints.LIST_EVALUATIONS,
+    listed=_evaluations,
+    filters={"model_id": "model_id"},
+    page=100,
+)
+#: Repeatable: a model that is undeployed already is refused, and nothing is paid.
+UNDEPLOYMENT = Submission(
+    kind=jobs.UNDEPLOYMENT,
+    create=endpoints.UNDEPLOY_MODEL,
+    created_id=lambda answer, inputs: str(inputs["model_id"]),
+)
+#: A model is deployed or not: its own status tells whether a deployment that may have been started runs.
+DEPLOYMENT = Submission(
+    kind=jobs.DEPLOYMENT,
+    create=endpoints.DEPLOY_MODEL,
+    created_id=lambda answer, inputs: str(inputs["model_id"]),
+    listing=endpoints.DEPLOYMENT_STATUS,
+    listed=_deployment,
+    filters={"model_id": "model_id"},
+)
+#: There is no list of benchmarks, so one that may have been started cannot be looked for.
+BENCHMARK = Submission(
+    kind=jobs.BENCHMARK, create=endpoints.CREATE_BENCHMARK, created_id=lambda answer, inputs: answer.benchmark_id
+)
+BENCHMARK_UPLOAD = Submission(
+    kind=jobs.BENCHMARK, create=endpoints.UPLOAD_BENCHMARK, created_id=lambda answer, inputs: answer.benchmark_id
+)

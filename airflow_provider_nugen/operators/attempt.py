@@ -1,0 +1,82 @@
+"""Which job belongs to a task instance: a name and a memory that outlive a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_nugen.compat import task_state_store
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: Where the task state store keeps what is known of the job (Airflow 3.3 and later).
+STORE_KEY = "airflow_provider_nugen.job"
+
+
+class Attempt:
+    """
+    One attempt of a task instance: a try with its retries. Clearing the task begins another attempt.
+
+    Retries share a job, attempts do not. The attempt is told by ``ti.max_tries - task.retries``, which is the same in
+    all retries, and another one after each clear.
+
+    :param context: the context of the running task.
+    """
+
+    def __init__(self, context: Context) -> None:
+        ti = context["ti"]
+        self.number: int = ti.max_tries - (ti.task.retries or 0)
+        #: No try before this one can have sent anything.
+        self.is_first_try: bool = ti.try_number <= self.number + 1
+        identity = "\n".join(map(str, (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)))
+        readable = re.sub(r"[^\w.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
+        #: What the generated names of all attempts begin with.
+        self.stem = f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}-"
+        self.name = f"{self.stem}{self.number}"
+        self._store = task_state_store(context)
+        stored = None if self._store is None else self._store.get(STORE_KEY)
+        self._entry: dict[str, Any] = stored if isinstance(stored, dict) else {}
+        #: What an earlier attempt started, if it is known.
+        self.old_job_id: str | None = None
+        if self._entry.get("attempt") != self.number:
+            self.old_job_id = self._entry.get("job_id")
+            self._entry = {}
+
+    @property
+    def job_id(self) -> str | None:
+        """The job that a try before this one started, if it is known."""
+        return self._entry.get("job_id")
+
+    @property
+    def since(self) -> float | None:
+        """When the first try began to send, in epoch seconds, if it is known."""
+        return self._entry.get("since")
+
+    @property
+    def may_have_sent(self) -> bool:
+        """A try before this one may have started a job without having learned its id."""
+        return not self.is_first_try if self._store is None else bool(self._entry.get("sending"))
+
+    def sending(self) -> None:
+        """Remember, before sending, that it may arrive without an answer."""
+        self._keep(sending=True, since=self.since or time.time())
+
+    def not_sent(self) -> None:
+        """Remember that the service provably did not act on what was sent."""
+        self._keep(sending=False)
+
+    def started(self, job_id: str) -> None:
+        """Remember the job."""
+        self._keep(sending=False, job_id=job_id)
+
+    def ended(self) -> None:
+        """Forget the job: it ended without success, and is not adopted again."""
+        self._keep(job_id=None, since=None)
+
+    def _keep(self, **changes: Any) -> None:
+        self._entry = {**self._entry, **changes, "attempt": self.number}
+        if self._store is not None:
+            self._store.set(STORE_KEY, self._entry)

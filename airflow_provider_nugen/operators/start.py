@@ -1,0 +1,311 @@
+"""Starting a job that costs money: once per attempt of a task instance, as far as the service allows."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_nugen.api.endpoint import Upload
+from airflow_provider_nugen.api.errors import ApiError, NotFoundError
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING
+from airflow_provider_nugen.api.submission import Choice, Listed, Submission, choose
+from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.operators.attempt import Attempt
+from airflow_provider_nugen.operators.base import ServiceOperator
+from airflow_provider_nugen.sensors.base import WaitsForJob
+from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: A job that was just started may take a moment to be listed: seconds before each look for it.
+LOOKS = (0.0, 2.0, 5.0)
+#: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
+DEFAULT_TIMEOUT = timedelta(days=7)
+
+
+class StartOperator(WaitsForJob, ServiceOperator):
+    """
+    Starts a job, and can wait for it; the base of all operators whose job costs money.
+
+    One job per attempt (a try with its retries): when a try before this one, or a request whose answer got lost, may
+    have started a job, the operator looks for that job and adopts it. It adopts by the id that it stored (Airflow 3.3
+    and later), or by the name that it generated; where jobs have no names, by all that was submitted together with
+    the time of creation (3.3 and later). A job that failed or was cancelled is never adopted. If it is not certain
+    which job is ours, the task fails and lists the candidates. Clearing the task starts a new job, and the log says
+    what became of the old one.
+
+    With ``wait_for_completion`` the task ends as the matching sensor does, but a job that failed or was stopped, and a
+    ``timeout``, are retryable errors: a retry after a failed job buys a new one, any other retry goes on with the job
+    that runs.
+
+    :param wait_for_completion: wait until the job is done; ``return_value`` is then its final status.
+    :param deferrable: wait in the triggerer, without holding a worker.
+    :param poke_interval: seconds between two looks; may be a template.
+    :param timeout: seconds to wait at the most.
+    :param cancel_on_kill: cancel the job when a user ends the task while it waits. While deferred that needs Airflow
+        3.3. Nugen cannot cancel: there the log says that the job goes on.
+    :param cancel_on_timeout: cancel the job when ``timeout`` or ``execution_timeout`` is over.
+    """
+
+    submission: Submission[Any]
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = False,
+        deferrable: bool = True,
+        poke_interval: timedelta | float | str = 60,
+        timeout: timedelta | float = DEFAULT_TIMEOUT,
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.poke_interval = poke_interval
+        self.timeout = timeout
+        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_timeout = cancel_on_timeout
+        self.kind = self.submission.kind
+        #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
+        #: for a connection.
+        self._killer: tuple[ServiceHook, str] | None = None
+
+    # What a subclass says.
+
+    def inputs(self) -> dict[str, Any]:
+        """Say what is submitted, by the names of the endpoint's fields."""
+        raise NotImplementedError
+
+    def uploads(self) -> Sequence[Upload]:
+        """Say which files go with it."""
+        return ()
+
+    def handed_on(self) -> dict[str, Any]:
+        """Say what is handed on beside the job's id."""
+        return {}
+
+    # Starting.
+
+    def execute(self, context: Context) -> Any:
+        """Start the job or adopt it, hand its id on, and wait for it if so told."""
+        job_id = self.start(context)
+        ids = self.hand_on(context, {self.kind.id_name: job_id, **self.handed_on()})
+        return self.wait(context, job_id) if self.wait_for_completion else ids
+
+    def start(self, context: Context) -> str:
+        """
+        Start the job, unless this attempt has started it already.
+
+        :return: its id.
+        :raises AirflowFailException: if running the task again cannot help, or could pay twice.
+        :raises AirflowException: if it can.
+        """
+        try:
+            return self._start(Attempt(context))
+        except ApiError as e:
+            raise self.failed(e) from None
+        finally:
+            self.hook.close()
+
+    def _start(self, attempt: Attempt) -> str:
+        inputs, own_name = self.inputs(), None
+        name = self.submission.name
+        if name is not None and inputs.get(name) is None:
+            inputs[name] = own_name = attempt.name
+        if attempt.job_id is not None and (adopted := self._adopt_stored(attempt, attempt.job_id)):
+            return adopted
+        if attempt.is_first_try:
+            self._report_old_jobs(attempt, named=own_name is not None)
+        if attempt.may_have_sent and (found := self._find(attempt, inputs, own_name)):
+            return found
+        attempt.sending()
+        call = self.submission.create.upload(self.uploads(), **inputs)
+        try:
+            job_id = self.submission.created_id(self.hook.request(call), inputs)
+        except ApiError as e:
+            if not e.maybe_processed:
+                attempt.not_sent()
+                raise
+            self.log.warning("It is not known whether the service acted on the request: %s", e)
+            if found := self._find(attempt, inputs, own_name):
+                return found
+            raise AirflowException(
+                f"{e} No {self.kind.label} of this task is listed, so the service probably did not act on the request. "
+                "A retry looks again before it starts one."
+            ) from None
+        self.log.info("Started %s.", self.kind.subject(job_id))
+        attempt.started(job_id)
+        return job_id
+
+    def _adopt_stored(self, attempt: Attempt, job_id: str) -> str | None:
+        """Go on with the job that a try before this one started, unless it ended without success."""
+        reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
+        if reading.state in (FAILED, CANCELLED):
+            self.log.info("%s of the try before is %s: starting another.", self.kind.subject(job_id), reading.word)
+            attempt.ended()
+            return None
+        self.log.info("Going on with %s of the try before (%s).", self.kind.subject(job_id), reading.word)
+        return job_id
+
+    def _find(self, attempt: Attempt, inputs: Mapping[str, Any], own_name: str | None) -> str | None:
+        """Look for the job that this attempt may have started already."""
+        label, doubt = self.kind.label, "An earlier request of this task may have started"
+        if self.submission.listing is None:
+            raise AirflowFailException(
+                f"{doubt} a {label}, and {self.kind.service.name} has no list to look for it: look for it yourself, "
+                "and clear the task if there is none."
+            )
+        choice = Choice()
+        for pause in LOOKS:
+            time.sleep(pause)
+            choice = choose(self.submission, self._list(inputs), inputs, own_name=own_name, since=attempt.since)
+            if choice.job_id or choice.doubtful:
+                break
+        if choice.doubtful:
+            listed = ", ".join(f"{job.job_id!r} ({job.status}, created {job.created})" for job in choice.doubtful)
+            raise AirflowFailException(
+                f"{doubt} one of these: {listed}. It is not certain which, so none is adopted and none is started. If "
+                f"one of them is this task's, go on with its id; if none is, clear the task to start a new {label}."
+            )
+        if choice.job_id:
+            self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(choice.job_id))
+            attempt.started(choice.job_id)
+        return choice.job_id
+
+    def _list(self, inputs: Mapping[str, Any]) -> list[Listed]:
+        submission, listed = self.submission, list[Listed]()
+        if submission.listing is None:
+            return listed
+        filters = {theirs: inputs[ours] for ours, theirs in submission.filters.items()}
+        while True:
+            page = {"limit": submission.page, "offset": len(listed)} if submission.page else {}
+            try:
+                items = submission.listed(self.hook.request(submission.listing.call(**filters, **page)))
+            except NotFoundError:
+                return listed
+            listed += items
+            if not submission.page or len(items) < submission.page:
+                return listed
+
+    def _report_old_jobs(self, attempt: Attempt, named: bool) -> None:
+        """Say what became of the jobs that this task started before it was cleared."""
+        try:
+            if attempt.old_job_id is not None:
+                word = self.kind.reading(self.hook.request(self.kind.call(attempt.old_job_id))).word
+                old = [(attempt.old_job_id, word)]
+            elif named and attempt.number > 0:
+                listed = self._list(self.inputs())
+                old = [(job.job_id, job.status) for job in listed if (job.name or "").startswith(attempt.stem)]
+            else:
+                return
+        except ApiError as e:
+            self.log.warning("What became of the job that this task started before it was cleared is not known: %s", e)
+            return
+        for job_id, word in old:
+            fate = "it goes on, and is billed" if self.kind.state(word) in (RUNNING, None) else "it is over"
+            self.log.warning(
+                "Before it was cleared this task started %s: %s (%s). It starts another one now.",
+                self.kind.subject(job_id),
+                word,
+                fate,
+            )
+
+    # Waiting.
+
+    def job_id(self, context: Context) -> object:
+        """Say which job is waited for: the one that was handed on before deferring."""
+        ti = context["ti"]
+        job_id = ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
+        return job_id or Attempt(context).job_id
+
+    def wait(self, context: Context, job_id: str, then: str = "execute_complete") -> Any:
+        """
+        Wait for the job, here or in the triggerer.
+
+        :param context: the context of the running task.
+        :param job_id: the job.
+        :param then: the method that goes on afterwards, if it waits in the triggerer.
+        """
+        now = time.time()
+        seconds = _seconds(self.timeout)
+        waiter = self.waiter(
+            job_id,
+            WaitSettings(
+                poke_interval=_seconds(self.poke_interval),
+                deadline=now + seconds,
+                execution_deadline=now + self.execution_timeout.total_seconds()
+                if self.deferrable and self.execution_timeout
+                else None,
+            ),
+            Memory(now),
+        )
+        self._get_ready_to_kill(job_id)
+        decision = self.look(waiter)
+        if decision.ending is None and self.deferrable:
+            self.defer_to(waiter, then, cancel_on_kill=self.cancel_on_kill)
+        return self.finish(decision.ending or self._wait_here(waiter, decision), context)
+
+    def _wait_here(self, waiter: Waiter[Any], decision: Decision) -> Ending:
+        while decision.ending is None:
+            time.sleep(decision.sleep)
+            decision = self.look(waiter)
+        return decision.ending
+
+    def finish(self, ending: Ending, context: Context) -> dict[str, Any]:
+        """End the task; a job that ended without success is not adopted by a retry."""
+        self._killer = None
+        if ending.outcome in (Outcome.FAILED, Outcome.CANCELLED):
+            Attempt(context).ended()
+        if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
+            self._cancel(self.hook, str(self.job_id(context)))
+        return super().finish(ending, context)
+
+    def failure(self, ending: Ending) -> BaseException:
+        """Make the exception that ends the task: retryable unless the service refuses the question."""
+        if ending.outcome is Outcome.EXECUTION_TIMEOUT:
+            return AirflowTaskTimeout(ending.message)
+        cls = AirflowFailException if ending.outcome is Outcome.REJECTED else AirflowException
+        return cls(ending.message)
+
+    # Cancelling.
+
+    def _get_ready_to_kill(self, job_id: str) -> None:
+        hook = self.hook_class(self.conn_id)
+        try:
+            hook.settings  # noqa: B018  # read now, while Airflow can be asked
+        except ApiError:
+            return  # the wait itself will say so
+        self._killer = hook, job_id
+
+    def on_kill(self) -> None:
+        """Cancel the job that is waited for, if so told and the service can."""
+        if self._killer is None:
+            return
+        (hook, job_id), self._killer = self._killer, None
+        # Airflow calls this also when ``execution_timeout`` is over.
+        timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
+        if self.cancel_on_timeout if timed_out else self.cancel_on_kill:
+            self._cancel(hook, job_id)
+
+    def _cancel(self, hook: ServiceHook, job_id: str) -> None:
+        subject = self.kind.subject(job_id)
+        if self.kind.cancel is None:
+            self.log.warning("%s cannot cancel: %s goes on, and is billed.", self.kind.service.name, subject)
+            return
+        try:
+            hook.request(self.kind.cancel.call(**{self.kind.id_name: job_id}))
+        except ApiError as e:
+            self.log.error("%s could not be cancelled, and may go on: %s", subject, e)
+        else:
+            self.log.info("Cancelled %s.", subject)
+
+
+def _seconds(value: timedelta | float | str) -> float:
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)

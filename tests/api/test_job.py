@@ -1,0 +1,47 @@
+"""What all kinds of job have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider_nugen.api import seekr
+from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.kinds import KINDS
+from airflow_provider_nugen.api.nugen import endpoints, jobs
+
+
+def test_waits_in_the_database_carry_these_keys() -> None:
+    assert KINDS["nugen.alignment"] is jobs.ALIGNMENT
+    assert KINDS["nugen.evaluated_alignment"] is jobs.EVALUATED_ALIGNMENT
+    assert KINDS["nugen.evaluation"] is jobs.EVALUATION
+    assert KINDS["nugen.deployment"] is jobs.DEPLOYMENT
+    assert KINDS["nugen.undeployment"] is jobs.UNDEPLOYMENT
+    assert KINDS["seekr.alignment"] is seekr.ALIGNMENT
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
+def test_a_kind_asks_for_its_id_and_hands_on_only_fields_of_its_status(kind: JobKind[Any]) -> None:
+    call = kind.call("x/1")
+    assert call.ids == {kind.id_name: "x/1"}
+    assert "x%2F1" in call.request(kind.service.revisions[0], "c").target
+    answer = call.endpoint.read({"status": "COMPLETED", "id": "x"})
+    assert set(kind.ids) <= kind.result(answer, kind.reading(answer)).keys()
+    assert all(word == word.upper() for word in kind.words)
+
+
+def test_the_detail_is_asked_for_where_there_is_one() -> None:
+    assert jobs.ALIGNMENT.call("a", detail=True).endpoint is endpoints.ALIGNMENT_DETAIL
+    assert jobs.ALIGNMENT.call("a").endpoint is endpoints.ALIGNMENT_STATUS
+    assert jobs.EVALUATION.call("e", detail=True).endpoint is endpoints.EVALUATION_STATUS
+
+
+@pytest.mark.parametrize("word", ["", None, "WHAT"])
+def test_a_word_that_is_not_in_the_table_has_no_state(word: str | None) -> None:
+    assert jobs.ALIGNMENT.state(word) is None
+
+
+def test_a_job_is_named_by_what_it_is_and_its_id() -> None:
+    assert jobs.DEPLOYMENT.subject("m-1") == "deployment of model 'm-1'"
+    assert jobs.ALIGNMENT.subject(17) == "alignment '17'"

@@ -1,0 +1,71 @@
+"""What all tests need: an Airflow of their own, and connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Airflow reads its configuration when it is imported, so this comes before anything that imports it: the tests must
+# neither read nor write the user's own Airflow.
+for _name in [
+    name for name in os.environ if name == "AIRFLOW_CONFIG" or name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))
+]:
+    del os.environ[_name]
+_HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-nugen-tests-"))
+os.environ["AIRFLOW_HOME"] = str(_HOME)
+os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
+
+# How fast a busy machine is says nothing about the code.
+settings.register_profile("tests", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+#: What would lead requests elsewhere, or make it trust others.
+_NETWORK_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+#: The key of every connection of the tests; must turn up nowhere but in the Authorization header.
+KEY = "key-5ecret-0123456789"
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take proxies, CA bundles and .netrc of the machine out of the tests."""
+    for name in (*_NETWORK_VARIABLES, *map(str.lower, _NETWORK_VARIABLES), *_CA_VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", os.devnull)
+
+
+@pytest.fixture
+def key() -> str:
+    """The API key of the connections that :func:`connection` makes."""
+    return KEY
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """
+    Make Airflow connections: ``connection("nugen", host=..., extra={...})`` returns the connection id.
+
+    They live in the environment, as JSON, so that no database is needed.
+    """
+
+    def make(conn_type: str, conn_id: str | None = None, *, password: str | None = KEY, **fields: Any) -> str:
+        conn_id = conn_id or f"{conn_type}_default"
+        value = {"conn_type": conn_type, "password": password, **fields}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(value))
+        return conn_id
+
+    return make

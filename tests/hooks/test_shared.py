@@ -1,0 +1,207 @@
+"""One client per connection and event loop, shared by all waits of a triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.errors import ConnectionSettingsError, NotFoundError, TransportError, UnauthorizedError
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
+from airflow_provider_nugen.api.nugen.models import AlignmentStatus
+from airflow_provider_nugen.api.seekr import SEEKR
+from airflow_provider_nugen.hooks import shared
+from airflow_provider_nugen.hooks.shared import SharedClient
+
+from .conftest import HANG, Answer, Server
+
+READY = Answer(body=b'{"status": "READY"}')
+REFUSED = Answer(401, b'{"detail": "bad key"}')
+
+
+def call(alignment_id: str = "a-1") -> Call[AlignmentStatus]:
+    return ALIGNMENT_STATUS.call(alignment_id=alignment_id)
+
+
+def keys(server: Server) -> list[str]:
+    return [seen.headers["Authorization"].removeprefix("Bearer ") for seen in server.seen]
+
+
+async def test_all_waits_on_one_connection_share_one_client_until_the_last_leaves(
+    connection: Callable[..., str], server: Server
+) -> None:
+    conn_id = connection("nugen", host=server.url)
+    first, second = SharedClient.acquire(NUGEN, conn_id), SharedClient.acquire(NUGEN, conn_id)
+    assert first is second
+    assert SharedClient.acquire(NUGEN, "other") is not first
+    assert SharedClient.acquire(SEEKR, conn_id) is not first
+    server.script += [READY, READY]
+    await first.send(call())
+    transport = first._transport
+    await first.release()
+    assert transport is not None
+    assert not transport.session.closed
+    await second.send(call())
+    await second.release()
+    assert transport.session.closed
+    third = SharedClient.acquire(NUGEN, conn_id)
+    assert third is not first
+    await third.release()
+
+
+async def test_a_client_that_never_sent_can_be_given_back() -> None:
+    client = SharedClient.acquire(NUGEN, "nowhere")
+    await client.release()
+    assert SharedClient.acquire(NUGEN, "nowhere") is not client
+
+
+async def test_the_connection_is_read_once_for_all_who_ask_together(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conn_id, reads = connection("nugen", host=server.url), []
+    real = shared.aread_settings
+
+    async def counted(*args: object) -> object:
+        reads.append(args)
+        await asyncio.sleep(0)
+        return await real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shared, "aread_settings", counted)
+    client = SharedClient.acquire(NUGEN, conn_id)
+    server.script += [READY] * 20
+    answers = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(20)))
+    assert {answer.status for answer in answers} == {"READY"}
+    assert (len(server.seen), len(reads)) == (20, 1)
+    await client.release()
+
+
+async def test_a_failure_is_explained(connection: Callable[..., str], server: Server) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script.append(Answer(404, b'{"detail": "Alignment not found"}'))
+    with pytest.raises(NotFoundError, match=r"Nugen \(connection 'nugen_default'\): .*'a-9': HTTP 404: Alignment not"):
+        await client.send(call("a-9"))
+    await client.release()
+
+
+async def test_a_missing_connection_is_named() -> None:
+    client = SharedClient.acquire(NUGEN, "nowhere")
+    with pytest.raises(ConnectionSettingsError, match="'nowhere'"):
+        await client.send(call())
+    await client.release()
+
+
+async def test_a_refused_key_is_sent_once_and_a_changed_one_is_tried(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    server.script += [REFUSED, READY]
+    for alignment_id in ("a-1", "a-2", "a-3"):
+        with pytest.raises(UnauthorizedError, match=f"'{alignment_id}': HTTP 401: bad key"):
+            await client.send(call(alignment_id))
+    assert keys(server) == ["old-key-of-ours"]
+    assert await client.reread() is False
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    assert await client.reread() is True
+    assert await client.reread() is True
+    assert (await client.send(call())).status == "READY"
+    assert keys(server) == ["old-key-of-ours", "new-key-of-ours"]
+    await client.release()
+
+
+async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
+    connection: Callable[..., str], server: Server
+) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    server.script.append(REFUSED)
+    with pytest.raises(UnauthorizedError):
+        await client.send(call())
+    client._read_at -= shared.REREAD_INTERVAL
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    assert await asyncio.gather(*(client.reread() for _ in range(10))) == [True] * 10
+    # Whoever asks again at once is told of what was read just now.
+    connection("nugen", host=server.url, password="newest-key-of-ours")
+    assert await client.reread() is True
+    server.script.append(READY)
+    await client.send(call())
+    assert keys(server)[-1] == "new-key-of-ours"
+    await client.release()
+
+
+async def test_a_connection_that_is_gone_when_it_is_read_again_is_an_error(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script.append(REFUSED)
+    with pytest.raises(UnauthorizedError):
+        await client.send(call())
+    monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
+    with pytest.raises(ConnectionSettingsError):
+        await client.reread()
+    await client.release()
+
+
+async def test_after_a_while_the_connection_is_read_again_and_only_a_change_costs_a_new_session(
+    connection: Callable[..., str], server: Server
+) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [READY] * 3
+    await client.send(call())
+    first = client._transport
+    client._read_at -= 2 * shared.FRESH
+    await client.send(call())
+    assert client._transport is first
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    client._read_at -= 2 * shared.FRESH
+    await client.send(call())
+    assert keys(server)[-1] == "new-key-of-ours"
+    assert first is not None
+    assert first.session.closed
+    await client.release()
+
+
+async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [READY] * 3
+    await client.send(call())
+    client._read_at -= 2 * shared.FRESH
+    monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
+    assert (await client.send(call())).status == "READY"
+    assert (await client.send(call())).status == "READY"
+    await client.release()
+
+
+async def test_a_poll_under_way_while_the_connection_changes_fails_in_passing(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [HANG] * 2
+    poll = asyncio.create_task(client.send(call()))
+    await asyncio.to_thread(server.asked.wait)
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    assert await client.reread() is True
+    with pytest.raises(TransportError):
+        await poll
+    await client.release()
+
+
+def test_each_event_loop_has_its_own_client(connection: Callable[..., str], server: Server) -> None:
+    conn_id, clients = connection("nugen", host=server.url), []
+
+    async def wait() -> str:
+        client = SharedClient.acquire(NUGEN, conn_id)
+        clients.append(client)
+        server.script.append(READY)
+        try:
+            return (await client.send(call())).status
+        finally:
+            await client.release()
+
+    assert [asyncio.run(wait()), asyncio.run(wait())] == ["READY"] * 2
+    assert clients[0] is not clients[1]
