@@ -3,7 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: help install demo test lint clean
+# The versions of Airflow that are tested, the oldest first, with what they need to be installed without constraints.
+MATRIX := 3.1.8 3.2.2 3.3.2
+PINS_3.1.8 := 'pydantic<2.13'
+PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
+
+.PHONY: help install demo test test-matrix lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -12,7 +17,7 @@ install: $(VENV)/.installed ## Install the provider and all it is developed with
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	@touch $@
 
 demo: install ## Run the example DAGs on a real Airflow against the simulator (UI=1: keep it running)
@@ -24,10 +29,23 @@ test: install ## Run all tests; print branch coverage
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
+test-matrix: $(MATRIX:%=test-%) ## Run the tests on every version of Airflow, the demo on the newest
+	$(lastword $(MATRIX:%=.venv-%))/bin/python -m demo
+
+test-3.%: .venv-3.%/.installed
+	.venv-3.$*/bin/python -m pytest -m 'not (e2e or browser or dist)'
+
+.PRECIOUS: .venv-3.%/.installed
+.venv-3.%/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-3.$*
+	.venv-3.$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
+		apache-airflow==3.$* $(PINS_3.$*)
+	@touch $@
+
 lint: install ## Check style and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 clean: ## Remove all that was made here
-	rm -rf $(VENV) .demo .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV)* .demo .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

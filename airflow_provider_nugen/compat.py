@@ -90,8 +90,8 @@ def _widget(field: FormField) -> Any:
 
     They know no numbers but whole ones, so a number is text there, as in any extra.
     """
-    from wtforms import BooleanField, StringField
-    from wtforms.validators import any_of
+    from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
+    from wtforms.validators import any_of  # type: ignore[import-untyped]
 
     if field.type == "boolean":
         return BooleanField(field.label, description=field.description, default=field.default)

@@ -21,8 +21,7 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Nugen and SeekrFlow",
         "description": "Start model-alignment jobs on Nugen and SeekrFlow, and wait for them without holding a worker.",
         "integrations": [
-            {"integration-name": form.label, "external-doc-url": form.url, "tags": ["service", "machine learning"]}
-            for form in FORMS
+            {"integration-name": form.label, "external-doc-url": form.url, "tags": ["service"]} for form in FORMS
         ],
         "operators": modules("operators"),
         "sensors": modules("sensors"),

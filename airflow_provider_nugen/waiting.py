@@ -17,9 +17,9 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
-from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.endpoint import Call, RawResponse
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, UnauthorizedError
-from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, Reading
+from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, Reading, fraction
 from airflow_provider_nugen.api.models import ServiceModel
 
 M = TypeVar("M", bound=ServiceModel)
@@ -41,6 +41,12 @@ NOT_FOUND_GRACE = 55.0
 STALL = 600.0
 #: An estimate is worth a log line when it moves by more than this share of what remains, or a minute.
 ETA_MOVED = 0.1
+
+
+#: However long the service says that a job takes, it is looked at again after so many intervals.
+LONGEST_SLEEP = 10
+#: An estimate of more than so many seconds, ten years, is none.
+ABSURD = 10 * 365 * 86400.0
 
 
 class Outcome(StrEnum):
@@ -91,7 +97,7 @@ class Note:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Decision:
     """
     What to do next: read the connection again, or sleep and then look again, or stop.
@@ -119,6 +125,7 @@ class WaitSettings:
     :param exponential_backoff: let the interval grow with the time waited.
     :param max_wait: the longest interval then, in seconds.
     :param ignore_failures: never give up because the status cannot be read (``silent_fail``).
+    :param use_eta: look less often while the service says that the job takes long.
     """
 
     poke_interval: float = 60.0
@@ -127,6 +134,7 @@ class WaitSettings:
     exponential_backoff: bool = False
     max_wait: float | None = None
     ignore_failures: bool = False
+    use_eta: bool = True
 
 
 @dataclass(slots=True)
@@ -189,11 +197,21 @@ class Waiter(Generic[M]):
     incomplete: tuple[M, Reading] | None = field(default=None, init=False)
     #: How the service refused the key, while the connection is read again.
     refusal: ApiError | None = field(default=None, init=False)
+    #: The last answer that said that the job runs: what it meant, and a hash of its text.
+    running: Reading | None = field(default=None, init=False)
+    running_hash: int = field(default=0, init=False)
+    #: When progress was first seen, and how far the job was then.
+    first_progress: tuple[float, float] | None = field(default=None, init=False)
+    _status_call: Call[M] | None = field(default=None, init=False)
 
     @property
     def call(self) -> Call[M]:
         """What to ask the service next."""
-        return self.kind.call(self.job_id, detail=self.incomplete is not None)
+        if self.incomplete is not None:
+            return self.kind.call(self.job_id, detail=True)
+        if self._status_call is None:
+            self._status_call = self.kind.call(self.job_id)
+        return self._status_call
 
     def first_sleep(self, now: float) -> float:
         """
@@ -206,32 +224,78 @@ class Waiter(Generic[M]):
             interval = min(interval, FIRST_RETRY)
         return self._until(now, interval * self.rand())
 
+    def on_response(self, response: RawResponse, now: float) -> Decision:
+        """
+        Decide after a response arrived, whatever it says.
+
+        Most looks at a running job find what the look before has found: the same text is not read twice.
+        """
+        text_hash = hash(response.body)
+        if self.running is not None and text_hash == self.running_hash and response.status == 200:
+            return self._still_running(self.running, now, self._recovered())
+        self.running = None
+        try:
+            decision = self.on_answer(self.call.read(response, self.conn_id), now)
+        except ApiError as e:
+            return self.on_error(e, now)
+        self.running_hash = text_hash
+        return decision
+
     def on_answer(self, answer: M, now: float) -> Decision:
         """Decide after the service answered."""
         memory = self.memory
         reading = self.kind.reading(answer, memory.status)
         if self.incomplete is not None:
             return self._on_detail(answer, reading)
-        notes = self._notes(reading, now)
-        recovered = memory.failures
+        notes = self._notes(reading, now) + self._recovered()
         memory.seen, memory.status = True, reading.word
-        memory.failures, memory.failing_since, memory.reread = 0, None, False
-        if recovered:
-            notes.append(Note(logging.INFO, f"The status can be read again after {recovered} failed looks."))
         if reading.state is not RUNNING:
             if reading.state is SUCCEEDED and reading.lacks and self.kind.detail:
                 self.incomplete = answer, reading
                 return Decision(notes=tuple(notes))
             return self._end(answer, reading, notes)
+        self.running = reading
+        return self._still_running(reading, now, notes)
+
+    def _still_running(self, reading: Reading, now: float, notes: list[Note]) -> Decision:
+        memory = self.memory
         memory.stalled_since = (memory.stalled_since or now) if reading.stall else None
         if memory.stalled_since is not None and now - memory.stalled_since > STALL:
-            return self._finish(
-                Outcome.FAILED,
-                f"has been {reading.word!r} for {_duration(now - memory.stalled_since)}: {reading.stall}.",
-                notes,
-                self.kind.result(answer, reading),
-            )
-        return self._wait(now, self._interval(now), notes)
+            stalled = _duration(now - memory.stalled_since)
+            return self._finish(Outcome.FAILED, f"has been {reading.word!r} for {stalled}: {reading.stall}.", notes)
+        sleep = self._interval(now)
+        if self.settings.use_eta and not self.settings.exponential_backoff:
+            sleep = paced(sleep, self._remaining(reading, now), self.rand)
+        return self._wait(now, sleep, notes)
+
+    def _remaining(self, reading: Reading, now: float) -> float | None:
+        """
+        Say how many seconds the job will go on: the service's estimate, else by the progress seen since the wait began.
+
+        An estimate that is negative, not finite or absurd is none.
+        """
+        if reading.eta_seconds is not None:
+            seconds = reading.eta_seconds
+        elif reading.eta is not None:
+            seconds = reading.eta.timestamp() - now
+        elif (done := fraction(reading.progress)) is not None:
+            if self.first_progress is None:
+                self.first_progress = now, done
+            since, then = self.first_progress
+            if done <= then or now <= since:
+                return None
+            seconds = (now - since) * (1 - done) / (done - then)
+        else:
+            return None
+        return seconds if 0 <= seconds < ABSURD else None
+
+    def _recovered(self) -> list[Note]:
+        """Note that the service answers (again)."""
+        memory = self.memory
+        failures, memory.failures, memory.failing_since, memory.reread = memory.failures, 0, None, False
+        if not failures:
+            return []
+        return [Note(logging.INFO, f"{self._status()} can be read again after {failures} failed looks.")]
 
     def on_error(self, error: ApiError, now: float) -> Decision:
         """Decide after a look failed."""
@@ -382,7 +446,8 @@ class Waiter(Generic[M]):
                     f"{self._subject()}: unknown status {reading.word!r}; waiting on as if it ran.",
                 )
             )
-        eta = reading_eta(reading, now)
+        left = self._remaining(reading, now)
+        eta = None if left is None else now + left
         moved = (eta is None) != (memory.eta is None) or (
             eta is not None
             and memory.eta is not None
@@ -402,19 +467,21 @@ class Waiter(Generic[M]):
         return notes
 
 
-def reading_eta(reading: Reading, now: float) -> float | None:
+def paced(interval: float, seconds: float | None, rand: Callable[[], float]) -> float:
     """
-    Say when the service expects the job to end, in epoch seconds.
+    Say how long to sleep when the service expects the job to go on for a while.
 
-    An estimate that is negative, not finite or more than ten years ahead is none.
+    Until just after the expected end: up to half an interval after it, spread so that waits that expect the same end
+    do not look together; but never longer than :data:`LONGEST_SLEEP` intervals, should the service be wrong, and never
+    shorter than one.
+
+    :param interval: seconds between two looks otherwise.
+    :param seconds: how long the job is expected to go on.
+    :param rand: gives random numbers from 0 to 1.
     """
-    if reading.eta_seconds is not None:
-        remaining = reading.eta_seconds
-    elif reading.eta is not None:
-        remaining = reading.eta.timestamp() - now
-    else:
-        return None
-    return now + remaining if 0 <= remaining < 10 * 365 * 86400 else None
+    if seconds is None or seconds <= interval:
+        return interval
+    return min(seconds + interval * rand() / 2, interval * LONGEST_SLEEP)
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:

@@ -129,8 +129,13 @@ class LocalAirflow(AirflowClient):
     def stop(self) -> None:
         """End every process. Does nothing the second time."""
         if self._processes is not None:
-            self._processes.stop()
-            self._processes = None
+            services = self._processes.services
+            try:
+                # The others first: their last words go to the api-server. It needs seconds to end, doing nothing.
+                self._processes.end([services[name] for name in services if name != "api-server"], grace=5)
+            finally:
+                self._processes.stop(grace=1)
+                self._processes = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

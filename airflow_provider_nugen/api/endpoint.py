@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -64,18 +65,18 @@ class Upload:
     open: Callable[[], BinaryIO]
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
     """What to send, relative to the connection's base URL. ``target`` is quoted already."""
 
     method: str
     target: str
     json: dict[str, Any] | None = None
-    form: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    form: Mapping[str, str | Sequence[str]] | None = None
     uploads: Sequence[Upload] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RawResponse:
     """An answer as a transport received it, the body complete and at most as long as allowed."""
 
@@ -122,21 +123,23 @@ class Endpoint(Generic[T]):
 
         :raises TypeError: for a name that the endpoint does not know (a mistake in the provider).
         """
-        path_names = set(re.findall(r"{(\w+)}", _in_revision(self.path, next(iter(self._revisions()))) or ""))
-        ids = {name: values.pop(name) for name in path_names}
+        ids = {name: values.pop(name) for name in self._path_names}
         if unknown := values.keys() - self.body.keys() - self.query.keys():
             raise TypeError(f"{self.operation}: unknown field {sorted(unknown)}")
-        return Call(self, ids, {k: v for k, v in values.items() if v is not None})
+        return Call(self, ids, {name: value for name, value in values.items() if value is not None})
 
     def upload(self, uploads: Sequence[Upload], **values: Any) -> Call[T]:
         """Bind files, too."""
         return replace(self.call(**values), uploads=uploads)
 
-    def _revisions(self) -> Sequence[str]:
-        return tuple(self.path.names) if isinstance(self.path, ByRevision) else ("",)
+    @cached_property
+    def _path_names(self) -> tuple[str, ...]:
+        """The ids in the path; the same in all revisions."""
+        paths = [self.path] if isinstance(self.path, str) else filter(None, self.path.names.values())
+        return tuple(re.findall(r"{(\w+)}", next(iter(paths))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
     """An endpoint with its ids and fields: the same in sync and async code."""
 
@@ -159,19 +162,28 @@ class Call(Generic[T]):
         :param conn_id: the connection, for errors.
         :raises InvalidInputError: for an id that is no path segment, or a field that this revision lacks.
         """
-        endpoint, context = self.endpoint, self.context(conn_id)
+        try:
+            return self._request(revision)
+        except errors.InvalidInputError as e:
+            e.context = self.context(conn_id)
+            raise
+
+    def _request(self, revision: str) -> Request:
+        endpoint = self.endpoint
         path = _in_revision(endpoint.path, revision)
         if path is None:
-            raise errors.InvalidInputError(f"this call does not exist in API revision {revision}.", context=context)
-        target = path.format_map({name: path_segment(value, name, context) for name, value in self.ids.items()})
-        body, query = (self._renamed(names, revision, context) for names in (endpoint.body, endpoint.query))
+            raise errors.InvalidInputError(f"this call does not exist in API revision {revision}.")
+        target = path.format_map({name: path_segment(value, name) for name, value in self.ids.items()})
+        if not self.values and not endpoint.body:
+            return Request(endpoint.method, target)
+        body, query = (self._renamed(names, revision) for names in (endpoint.body, endpoint.query))
         if query:
             target += "?" + urlencode({k: json.dumps(v) if isinstance(v, bool) else v for k, v in query.items()})
         if endpoint.multipart:
             return Request(endpoint.method, target, form=body, uploads=self.uploads)
         return Request(endpoint.method, target, json=body if endpoint.body else None)
 
-    def _renamed(self, names: Mapping[str, Name], revision: str, context: str) -> dict[str, Any]:
+    def _renamed(self, names: Mapping[str, Name], revision: str) -> dict[str, Any]:
         renamed = {}
         for ours, name in names.items():
             if ours in self.values:
@@ -179,7 +191,6 @@ class Call(Generic[T]):
                 if theirs is None:
                     raise errors.InvalidInputError(
                         f"API revision {revision} has no field for {ours!r}.",
-                        context=context,
                         hint=f"Leave {ours!r} out, or set another api_revision in the connection's extras.",
                     )
                 renamed[theirs] = self.values[ours]
@@ -241,6 +252,8 @@ class Call(Generic[T]):
 
 def _parse(body: bytes) -> Any:
     payload = json.loads(body) if body else None
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
+        return payload  # cannot be nested deeper than that; nearly always so
     level = [payload]
     for _ in range(MAX_DEPTH):
         level = [
@@ -254,7 +267,7 @@ def _parse(body: bytes) -> Any:
     raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
-def path_segment(value: object, name: str, context: str) -> str:
+def path_segment(value: object, name: str, context: str = "") -> str:
     """
     Quote an id into one path segment, so that ``/`` and ``?`` in it stay part of the id.
 

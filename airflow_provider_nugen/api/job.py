@@ -8,6 +8,7 @@ be done. Sensors, triggers and operators know kinds only by their declaration.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,6 +61,28 @@ class Reading:
     warning: str = ""
     stall: str = ""
     lacks: str = ""
+
+
+def fraction(progress: Progress | None) -> float | None:
+    """
+    Read how far a job is, from 0 to 1: per cent as a number or text, or text such as ``"5/10 questions"``.
+
+    Sources: Nugen facts, "Shapes" (``progress`` of alignments and evaluations); SeekrFlow facts, "Alignment job"
+    (older servers send text).
+    """
+    if isinstance(progress, str):
+        match = _PROGRESS.match(progress)
+        if match is None:
+            return None
+        part, whole = float(match[1]), float(match[2] or 100)
+    elif progress is not None:
+        part, whole = progress, 100.0
+    else:
+        return None
+    return part / whole if 0 <= part <= whole and whole else None
+
+
+_PROGRESS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})|%|$)")
 
 
 @dataclass(frozen=True)

@@ -94,11 +94,11 @@ class ServiceHook(BaseHook):
         self.close()
         return self.settings != before
 
-    def send(self, call: Call[T]) -> T:
+    def fetch(self, call: Call[Any]) -> RawResponse:
         """
-        Send one call and read the answer, without retrying.
+        Send one call, without retrying and without reading the answer.
 
-        :raises ApiError: whatever went wrong, explained.
+        :raises ApiError: if no answer came, explained.
         """
         settings = self.settings
         try:
@@ -108,9 +108,17 @@ class ServiceHook(BaseHook):
             if response.deprecation and call.endpoint.operation not in _deprecated:
                 _deprecated.add(call.endpoint.operation)
                 self.log.warning("%s says that %r is deprecated.", self.service.name, call.endpoint.operation)
-            return call.read(response, self.conn_id)
+            return response
         except ApiError as e:
             raise explain(e, call, settings) from None
+
+    def send(self, call: Call[T]) -> T:
+        """
+        Send one call and read the answer, without retrying.
+
+        :raises ApiError: whatever went wrong, explained.
+        """
+        return call.read(self.fetch(call), self.conn_id)
 
     def request(self, call: Call[T]) -> T:
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -83,6 +84,11 @@ class Settings:
     def all_headers(self) -> dict[str, str]:
         """Make the headers of every request, the key among them."""
         return {"Authorization": self.service.authorization(self.api_key), **dict(self.headers)}
+
+    @cached_property
+    def api_key_bytes(self) -> bytes:
+        """The key as it could stand in a response."""
+        return self.api_key.encode()
 
     def scrub(self, text: str) -> str:
         """Take the key out of a text, should a service or a library repeat it."""

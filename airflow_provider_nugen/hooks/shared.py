@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ApiError, UnauthorizedError
+from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport import AsyncTransport, explain
+from airflow_provider_nugen.pacing import Pace
+from airflow_provider_nugen.waiting import retry_after_seconds
 
 T = TypeVar("T")
 
@@ -46,8 +48,10 @@ class SharedClient:
         self._transport: AsyncTransport | None = None
         self._read_at = 0.0
         self._reading = asyncio.Lock()
-        #: The settings whose key the service refused, and how it said so.
-        self._refusal: tuple[Settings, UnauthorizedError] | None = None
+        self._pace = Pace()
+        #: The settings whose key the service refused, and how it said so: it need not hear the same from every wait.
+        self._refused: Settings | None = None
+        self._refusal: RawResponse | None = None
 
     @classmethod
     def acquire(cls, service: Service, conn_id: str) -> SharedClient:
@@ -69,27 +73,39 @@ class SharedClient:
             if self._transport is not None:
                 await self._transport.close()
 
-    async def send(self, call: Call[T]) -> T:
+    async def fetch(self, call: Call[Any]) -> RawResponse:
         """
-        Send one call and read the answer, without retrying.
+        Send one call when it is its turn, without retrying and without reading the answer.
 
-        :raises ApiError: whatever went wrong, explained.
+        :raises ApiError: if no answer came, explained.
         """
         transport = self._transport
         if transport is None or time.monotonic() - self._read_at > FRESH:
             transport = await self._open()
         settings = transport.settings
+        if self._refused is settings and self._refusal is not None:
+            return self._refusal
+        if pause := self._pace.reserve(time.monotonic()):
+            await asyncio.sleep(pause)
         try:
-            if self._refusal is not None and self._refusal[0] is settings:
-                # The service has refused this key already: it need not hear the same from every wait.
-                refusal = self._refusal[1]
-                raise UnauthorizedError(refusal.problem, status=refusal.status, hint=refusal.hint)
             response = await transport.send(call.request(settings.revision, self.conn_id))
-            return call.read(response, self.conn_id)
         except ApiError as e:
-            if isinstance(e, UnauthorizedError):
-                self._refusal = settings, e
             raise explain(e, call, settings) from None
+        if response.status == 401:
+            self._refused, self._refusal = settings, response
+        elif response.status == 429:
+            self._pace.slow_down(time.monotonic(), retry_after_seconds(response.retry_after, time.time()))
+        else:
+            self._pace.speed_up()
+        return response
+
+    async def send(self, call: Call[T]) -> T:
+        """
+        Send one call when it is its turn, and read the answer, without retrying.
+
+        :raises ApiError: whatever went wrong, explained.
+        """
+        return call.read(await self.fetch(call), self.conn_id)
 
     async def reread(self) -> bool:
         """
@@ -99,7 +115,7 @@ class SharedClient:
         :raises ApiError: if it cannot be read.
         """
         await self._open(reread=True)
-        return self._refusal is None or self._transport is None or self._transport.settings is not self._refusal[0]
+        return self._transport is None or self._transport.settings is not self._refused
 
     async def _open(self, reread: bool = False) -> AsyncTransport:
         """Return a transport with fresh settings; one reading serves all who wait for it."""
@@ -111,6 +127,7 @@ class SharedClient:
                 settings = await aread_settings(self.service, self.conn_id)
                 if old is None or settings != old.settings:
                     self._transport = await AsyncTransport.open(settings)
+                    self._pace.per_second = settings.max_requests_per_second
             except ApiError:
                 if old is None or reread:
                     raise

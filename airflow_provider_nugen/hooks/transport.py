@@ -113,7 +113,10 @@ def explain(error: ApiError, call: Call[Any], settings: Settings) -> ApiError:
     return error
 
 
-def _raw(status: int, body: bytes, headers: Mapping[str, str]) -> RawResponse:
+def _raw(status: int, body: bytes, headers: Mapping[str, str], settings: Settings) -> RawResponse:
+    # Should a service repeat the key, it must not get into a log or an XCom.
+    if settings.api_key_bytes in body:
+        body = body.replace(settings.api_key_bytes, b"***")
     return RawResponse(status, body, headers.get("Retry-After"), headers.get("Deprecation"))
 
 
@@ -145,7 +148,7 @@ class SyncTransport:
                 request.method,
                 settings.base_url + request.target,
                 json=request.json,
-                data=dict(request.form) or None,
+                data=dict(request.form or {}) or None,
                 timeout=settings.timeout,
                 allow_redirects=False,
                 stream=True,
@@ -155,7 +158,7 @@ class SyncTransport:
                     body += chunk
                     if len(body) > MAX_BODY:
                         raise _too_large()
-                return _raw(response.status_code, bytes(body), response.headers)
+                return _raw(response.status_code, bytes(body), response.headers, settings)
         except requests.RequestException as e:
             raise _transport_error(e, settings) from None
         except OSError as e:  # requests raises it bare for a CA bundle that is not there
@@ -207,7 +210,7 @@ class AsyncTransport:
                 allow_redirects=False,
                 **(self._body(request) if request.method != "GET" else {}),
             ) as response:
-                return _raw(response.status, await _read(response), response.headers)
+                return _raw(response.status, await _read(response), response.headers, self.settings)
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
             raise _transport_error(e, self.settings) from None
 
@@ -215,7 +218,7 @@ class AsyncTransport:
         if not request.uploads:
             return {"json": request.json}
         form = aiohttp.FormData()
-        for name, value in request.form.items():
+        for name, value in (request.form or {}).items():
             for item in [value] if isinstance(value, str) else value:
                 form.add_field(name, item)
         for upload in request.uploads:

@@ -46,6 +46,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     :param wait_for_completion: wait until the job is done; ``return_value`` is then its final status.
     :param deferrable: wait in the triggerer, without holding a worker.
     :param poke_interval: seconds between two looks; may be a template.
+    :param use_eta: look less often while the service says that the job takes long.
     :param timeout: seconds to wait at the most.
     :param cancel_on_kill: cancel the job when a user ends the task while it waits. While deferred that needs Airflow
         3.3. Nugen cannot cancel: there the log says that the job goes on.
@@ -60,6 +61,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         wait_for_completion: bool = False,
         deferrable: bool = True,
         poke_interval: timedelta | float | str = 60,
+        use_eta: bool = True,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = False,
@@ -69,6 +71,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.poke_interval = poke_interval
+        self.use_eta = use_eta
         self.timeout = timeout
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
@@ -239,6 +242,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
             job_id,
             WaitSettings(
                 poke_interval=_seconds(self.poke_interval),
+                use_eta=self.use_eta,
                 deadline=now + seconds,
                 execution_deadline=now + self.execution_timeout.total_seconds()
                 if self.deferrable and self.execution_timeout

@@ -108,7 +108,7 @@ class WaitsForJob(ServiceTask):
                 if decision.reread:
                     decision = waiter.on_reread(self.hook.reread(), time.time())
                 else:
-                    decision = waiter.on_answer(self.hook.send(waiter.call), time.time())
+                    decision = waiter.on_response(self.hook.fetch(waiter.call), time.time())
             except ApiError as e:
                 decision = waiter.on_error(e, time.time())
             for note in decision.notes:
@@ -175,6 +175,8 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
 
     :param deferrable: wait in the triggerer, without holding a worker; wins over ``mode``.
     :param poke_interval: seconds between two looks; may be a template.
+    :param use_eta: look less often while the service says that the job takes long: until it expects the end, but at
+        the most ten intervals. With ``exponential_backoff`` the estimates are not used.
     """
 
     #: How a wait that did not succeed ends the task.
@@ -187,12 +189,20 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         Outcome.EXECUTION_TIMEOUT: AirflowTaskTimeout,
     }
 
-    def __init__(self, *, deferrable: bool = True, poke_interval: timedelta | float | str = 60, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        deferrable: bool = True,
+        poke_interval: timedelta | float | str = 60,
+        use_eta: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(poke_interval=60 if isinstance(poke_interval, str) else poke_interval, **kwargs)
         if isinstance(poke_interval, str):
             # Rendered, and turned into a number, when the task runs.
             self.poke_interval = poke_interval  # type: ignore[assignment]
         self.deferrable = deferrable
+        self.use_eta = use_eta
 
     def job_id(self, context: Context) -> object:
         """Say which job is waited for: the argument named by the kind of job."""
@@ -253,6 +263,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             ignore_failures=self.silent_fail,
+            use_eta=self.use_eta,
         )
         return self.waiter(self.job_id(context), settings, memory)
 

@@ -36,7 +36,9 @@ class Fault(BaseModel):
     service: Literal["nugen", "seekr"] | None = None
     operation: Annotated[str | None, Field(description="the name of a route, e.g. create_alignment")] = None
     method: str | None = None
-    path: Annotated[str | None, Field(description="a regular expression, searched in the path as sent")] = None
+    path: Annotated[re.Pattern[str] | None, Field(description="a regular expression, searched in the path as sent")] = (
+        None
+    )
     job_id: Annotated[str | None, Field(description="an id that is a segment of the path")] = None
     times: Annotated[int | None, Field(ge=1)] = None
     skip: Annotated[int, Field(ge=0)] = 0
@@ -52,7 +54,7 @@ class Fault(BaseModel):
             self.service in (None, service)
             and self.operation in (None, operation)
             and (self.method is None or self.method.upper() == method)
-            and (self.path is None or re.search(self.path, path))
+            and (self.path is None or self.path.search(path))
             and (self.job_id is None or self.job_id in map(unquote, path.split("/")))
         ):
             return False

@@ -54,7 +54,8 @@ async def _authorize(request: Request, _: Annotated[Any, Security(_key)]) -> Non
 
 
 async def _deprecated(response: Response) -> None:
-    response.headers["Deprecation"] = "true"
+    # RFC 9745, which the vendor's client reads; the date is made up.
+    response.headers["Deprecation"] = "@1785542400"
     response.headers["Link"] = '</v1/flow/data-jobs>; rel="successor-version"'
 
 

@@ -36,6 +36,7 @@ class JobTrigger(BaseTrigger):
     :param exponential_backoff: let the interval grow with the time waited.
     :param max_wait: the longest interval then, in seconds.
     :param ignore_failures: never give up because the status cannot be read.
+    :param use_eta: look less often while the service says that the job takes long.
     :param began: when the wait began, in epoch seconds.
     :param seen: whether the service has ever said anything about the job.
     :param status: the last status word as sent.
@@ -55,6 +56,7 @@ class JobTrigger(BaseTrigger):
         exponential_backoff: bool = False,
         max_wait: float | None = None,
         ignore_failures: bool = False,
+        use_eta: bool = True,
         began: float | None = None,
         seen: bool = False,
         status: str | None = None,
@@ -72,6 +74,7 @@ class JobTrigger(BaseTrigger):
             "exponential_backoff": exponential_backoff,
             "max_wait": max_wait,
             "ignore_failures": ignore_failures,
+            "use_eta": use_eta,
             "began": began,
             "seen": seen,
             "status": status,
@@ -100,52 +103,52 @@ class JobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
-        yield TriggerEvent((await self._ending()).to_event())
-
-    async def _ending(self) -> Ending:
         kwargs = self.kwargs
         kind = KINDS.get(kwargs["kind"])
         if kind is None:
-            return Ending(
+            ending = Ending(
                 Outcome.UNREACHABLE,
                 f"The triggerer does not know the kind of job {kwargs['kind']!r}: install the same version of "
                 "airflow-provider-nugen there as on the workers.",
             )
-        began = kwargs["began"]
-        waiter = Waiter(
-            kind,
-            kwargs["job_id"],
-            kwargs["conn_id"],
-            WaitSettings(**{name: kwargs[name] for name in _SETTINGS}),
-            Memory(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
-        )
-        client = SharedClient.acquire(kind.service, waiter.conn_id)
+        else:
+            began = kwargs["began"]
+            waiter = Waiter(
+                kind,
+                kwargs["job_id"],
+                kwargs["conn_id"],
+                WaitSettings(**{name: kwargs[name] for name in _SETTINGS}),
+                Memory(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
+            )
+            ending = await self._wait(waiter)
+        yield TriggerEvent(ending.to_event())
+
+    async def _wait(self, waiter: Waiter[Any]) -> Ending:
+        client = SharedClient.acquire(waiter.kind.service, waiter.conn_id)
         try:
-            return await self._wait(waiter, client)
+            decision = Decision(sleep=waiter.first_sleep(time.time()))
+            while decision.ending is None:
+                if decision.sleep:
+                    await asyncio.sleep(decision.sleep)
+                try:
+                    if decision.reread:
+                        decision = waiter.on_reread(await client.reread(), time.time())
+                    else:
+                        decision = waiter.on_response(await client.fetch(waiter.call), time.time())
+                except ApiError as e:
+                    decision = waiter.on_error(e, time.time())
+                for note in decision.notes:
+                    self.log.log(note.level, note.text)
+            return decision.ending
         except Exception as e:
             self.log.exception("The wait broke off.")
             return Ending(
                 Outcome.UNREACHABLE,
-                f"Waiting for {kind.subject(waiter.job_id)} broke off ({type(e).__name__}: {e}): a bug in "
+                f"Waiting for {waiter.kind.subject(waiter.job_id)} broke off ({type(e).__name__}: {e}): a bug in "
                 "airflow-provider-nugen, see the log of the trigger. The job goes on.",
             )
         finally:
             await client.release()
-
-    async def _wait(self, waiter: Waiter[Any], client: SharedClient) -> Ending:
-        decision = Decision(sleep=waiter.first_sleep(time.time()))
-        while decision.ending is None:
-            await asyncio.sleep(decision.sleep)
-            try:
-                if decision.reread:
-                    decision = waiter.on_reread(await client.reread(), time.time())
-                else:
-                    decision = waiter.on_answer(await client.send(waiter.call), time.time())
-            except ApiError as e:
-                decision = waiter.on_error(e, time.time())
-            for note in decision.notes:
-                self.log.log(note.level, note.text)
-        return decision.ending
 
     async def on_kill(self) -> None:
         """

@@ -288,7 +288,7 @@ def test_a_multipart_call_sends_its_fields_as_a_form_with_its_files() -> None:
         NUGEN, "upload", "POST", "/u", lambda payload: payload, body={"name": by(B="name", C="title")}, multipart=True
     )
     upload = Upload("files", "a.txt", io.BytesIO)
-    request = replace(endpoint.call(name="n"), uploads=[upload]).request("C", "c")
+    request = endpoint.upload([upload], name="n").request("C", "c")
     assert (request.json, dict(request.form), list(request.uploads)) == (None, {"title": "n"}, [upload])
 
 
@@ -459,6 +459,11 @@ def test_a_success_that_cannot_be_read_is_a_passing_failure_that_shows_its_begin
     assert (error.transient, error.maybe_processed) == (True, True)
     assert why in str(error)
     assert repr(body[:80].decode("utf-8", "replace")) in str(error)
+
+
+def test_an_answer_may_be_as_wide_as_it_likes() -> None:
+    body = {"status": "READY", "document_ids": ["d"], "x": [{"y": [n]} for n in range(10 * MAX_DEPTH)]}
+    assert endpoints.ALIGNMENT_STATUS.call(**A).read(raw(body), "c").document_ids == ["d"]
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, 980, 990, 100_000])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_provider_nugen.api import seekr
-from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.job import FAILED, JobKind
 from airflow_provider_nugen.api.kinds import KINDS
 from airflow_provider_nugen.api.nugen import endpoints, jobs
 
@@ -40,6 +41,12 @@ def test_the_detail_is_asked_for_where_there_is_one() -> None:
 @pytest.mark.parametrize("word", ["", None, "WHAT"])
 def test_a_word_that_is_not_in_the_table_has_no_state(word: str | None) -> None:
     assert jobs.ALIGNMENT.state(word) is None
+
+
+def test_where_the_words_say_all_nothing_refines_them() -> None:
+    kind = replace(jobs.DEPLOYMENT, refine=None)
+    read = kind.reading(kind.status.read({"status": "FAILED", "error": "broke"}))
+    assert (read.state, read.reason) == (FAILED, "")
 
 
 def test_a_job_is_named_by_what_it_is_and_its_id() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -270,7 +269,7 @@ async def test_an_async_request_does_what_a_sync_one_does(
 def test_files_go_out_as_a_form_with_the_key(connection: Callable[..., str], server: Server, key: str) -> None:
     server.script.append(Answer(body=b'["d-1"]'))
     upload = Upload("files", "a.txt", lambda: io.BytesIO(b"some words"))
-    call = replace(endpoints.UPLOAD_DOCUMENTS.call(names=["first"]), uploads=[upload])
+    call = endpoints.UPLOAD_DOCUMENTS.upload([upload], names=["first"])
     assert NugenHook(connection("nugen", host=server.url)).request(call) == ["d-1"]
     (seen,) = server.seen
     assert seen.headers["Authorization"] == f"Bearer {key}"

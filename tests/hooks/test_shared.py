@@ -8,7 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ConnectionSettingsError, NotFoundError, TransportError, UnauthorizedError
+from airflow_provider_nugen.api.errors import (
+    ApiError,
+    ConnectionSettingsError,
+    NotFoundError,
+    TransportError,
+    UnauthorizedError,
+)
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
 from airflow_provider_nugen.api.seekr import SEEKR
@@ -82,6 +88,20 @@ async def test_a_failure_is_explained(connection: Callable[..., str], server: Se
     server.script.append(Answer(404, b'{"detail": "Alignment not found"}'))
     with pytest.raises(NotFoundError, match=r"Nugen \(connection 'nugen_default'\): .*'a-9': HTTP 404: Alignment not"):
         await client.send(call("a-9"))
+    await client.release()
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 502])
+async def test_a_key_that_the_service_repeats_is_hidden(
+    connection: Callable[..., str], server: Server, key: str, hidden: Callable[[object], None], status: int
+) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [Answer(status, f'{{"detail": "your key {key}"}}'.encode())] * 2
+    for _ in range(2):
+        with pytest.raises(ApiError) as caught:
+            await client.send(call())
+        hidden(caught.value)
+        assert "***" in str(caught.value)
     await client.release()
 
 

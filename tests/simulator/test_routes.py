@@ -71,7 +71,9 @@ def test_routes_of_seekrflow(api: Api) -> None:
 
 
 def test_the_alignment_routes_of_seekrflow_are_deprecated(api: Api) -> None:
-    assert api.call("GET", "/v1/flow/alignment").headers["Deprecation"] == "true"
+    headers = api.call("GET", "/v1/flow/alignment").headers
+    assert re.fullmatch(r"@\d+", headers["Deprecation"])
+    assert "/v1/flow/data-jobs" in headers["Link"]
     assert "Deprecation" not in api.call("GET", "/v1/flow/data-jobs").headers
 
 

@@ -304,3 +304,10 @@ def test_a_document_or_benchmark_is_ready_or_has_failed_with_a_reason(
 ) -> None:
     read = reading(kind, {"status": word.lower(), "error": "empty"})
     assert (read.state, read.known, read.reason) == (state, True, "empty")
+
+
+def test_an_alignment_is_waited_for_until_it_is_trained_or_evaluated() -> None:
+    assert jobs.alignment_kind("alignment") is jobs.ALIGNMENT
+    assert jobs.alignment_kind("evaluation") is jobs.EVALUATED_ALIGNMENT
+    with pytest.raises(ValueError, match="wait_for must be one of"):
+        jobs.alignment_kind("deployment")

@@ -12,6 +12,7 @@ from airflow_provider_nugen.api.nugen.models import (
     AlignmentStatus,
     BenchmarkCreated,
     EvaluationCreated,
+    EvaluationResults,
     EvaluationStatus,
     TaskStatus,
     existing_document_id,
@@ -317,3 +318,27 @@ def test_the_lists_are_taken_out_of_their_objects() -> None:
     assert [alignment.alignment_id for alignment in alignments] == ["a-1", "a-1"]
     evaluations = LIST_EVALUATIONS.read({"evaluations": [{"evaluation_id": "e-1"}], "total": 1})
     assert [evaluation.evaluation_id for evaluation in evaluations] == ["e-1"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "ours", "theirs"),
+    [
+        ({"method": "eval", "metrics": {"accuracy": 0.9}}, {"accuracy": 0.9}, None),
+        ({"method": "eval"}, {}, None),
+        (
+            {"method": "eval-compare", "eval_model": {"accuracy": 0.9}, "base_model": {"accuracy": 0.7}},
+            {"accuracy": 0.9},
+            {"accuracy": 0.7},
+        ),
+        (
+            {"eval_model": {"metrics": {"accuracy": 0.9}}, "base_model": {"metrics": "none"}},
+            {"metrics": {"accuracy": 0.9}, "accuracy": 0.9},
+            {"metrics": "none"},
+        ),
+        ({"eval_model": {"accuracy": 0.9}}, {"accuracy": 0.9}, {}),
+    ],
+)
+def test_results_tell_the_metrics_of_the_model_and_of_the_other(
+    payload: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any] | None
+) -> None:
+    assert EvaluationResults.read({"evaluation_id": "e-1", **payload}).compared() == (ours, theirs)

@@ -1,0 +1,229 @@
+"""What Airflow is told about this provider is right, and Airflow shows it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+import warnings
+from functools import cache
+from importlib.metadata import entry_points, version
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from airflow.providers_manager import ProvidersManager
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
+from airflow.triggers.base import BaseTrigger
+
+import airflow_provider_nugen
+from airflow_provider_nugen.get_provider_info import get_provider_info
+from airflow_provider_nugen.hooks.forms import FORMS, Form
+
+PACKAGE = "airflow-provider-nugen"
+INFO = get_provider_info()
+LISTED = ("hooks", "operators", "sensors", "triggers")
+BASES: dict[str, type] = {
+    "hooks": BaseHook,
+    "operators": BaseOperator,
+    "sensors": BaseSensorOperator,
+    "triggers": BaseTrigger,
+}
+
+
+def schema(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((files("airflow") / name).read_text())
+    return loaded
+
+
+def all_modules() -> list[str]:
+    path, prefix = airflow_provider_nugen.__path__, "airflow_provider_nugen."
+    return [module.name for module in pkgutil.walk_packages(path, prefix) if not module.name.endswith("__main__")]
+
+
+def for_dags(kind: str) -> dict[str, str]:
+    """Find the classes that users are meant to use, which nothing is derived from: name to module."""
+    classes = {
+        value
+        for name in all_modules()
+        if name.startswith(f"airflow_provider_nugen.{kind}.")
+        for value in vars(importlib.import_module(name)).values()
+        if inspect.isclass(value) and value.__module__ == name and issubclass(value, BASES[kind])
+    }
+    return {c.__name__: c.__module__ for c in classes if not any(c in other.__mro__[1:] for other in classes)}
+
+
+def listed_modules(kind: str) -> set[str]:
+    return {module for entry in INFO[kind] for module in entry["python-modules"]}
+
+
+# The metadata.
+
+
+def test_the_metadata_is_what_airflow_wants() -> None:
+    jsonschema.validate(INFO, schema("provider_info.schema.json"))
+
+
+def test_the_parts_of_the_metadata_are_what_a_provider_of_airflows_own_would_have() -> None:
+    properties = schema("provider.yaml.schema.json")["properties"]
+    for name in INFO.keys() & properties.keys():
+        jsonschema.validate(INFO[name], properties[name])
+
+
+def test_airflow_finds_the_metadata_by_the_entry_point() -> None:
+    (found,) = entry_points(group="apache_airflow_provider", module="airflow_provider_nugen.get_provider_info")
+    assert found.load() is get_provider_info
+
+
+def test_every_entry_belongs_to_an_integration() -> None:
+    integrations = {integration["integration-name"] for integration in INFO["integrations"]}
+    assert integrations == {form.label for form in FORMS}
+    assert {entry["integration-name"] for kind in LISTED for entry in INFO[kind]} == integrations
+
+
+@pytest.mark.parametrize("kind", LISTED)
+def test_every_class_for_dags_is_in_a_module_that_is_listed_and_no_other_module_is(kind: str) -> None:
+    classes = for_dags(kind)
+    assert classes
+    assert listed_modules(kind) == set(classes.values())
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
+def test_the_hook_class_of_a_connection_type_can_be_imported(form: Form) -> None:
+    (entry,) = [entry for entry in INFO["connection-types"] if entry["connection-type"] == form.conn_type]
+    module, name = entry["hook-class-name"].rsplit(".", 1)
+    assert for_dags("hooks")[name] == module
+    assert entry["hook-name"] == form.label
+
+
+def test_every_module_can_be_imported() -> None:
+    assert all(importlib.import_module(name) for name in all_modules())
+
+
+def test_the_metadata_alone_imports_neither_airflow_nor_a_client() -> None:
+    heavy = "{'airflow', 'requests', 'aiohttp', 'pydantic'}"
+    code = f"""
+import sys
+from airflow_provider_nugen.get_provider_info import get_provider_info
+get_provider_info()
+print({heavy} & sys.modules.keys())
+"""
+    assert run("-c", code).strip() == "set()"
+
+
+# What Airflow makes of it.
+
+
+@cache
+def run(*arguments: str) -> str:
+    """Run Python in a process of its own, with the tests' AIRFLOW_HOME."""
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "DeprecationWarning" not in done.stderr
+    return done.stdout
+
+
+def providers(*arguments: str) -> list[dict[str, Any]]:
+    """Run ``airflow providers``; what Airflow logs before its answer is left out."""
+    printed = run("-m", "airflow", "providers", *arguments, "--output", "json")
+    rows: list[dict[str, Any]] = json.loads(printed[printed.index("\n[") if not printed.startswith("[") else 0 :])
+    return rows
+
+
+def ours(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [row for row in rows if row["package_name"] == PACKAGE]
+
+
+def test_airflow_providers_list() -> None:
+    (row,) = ours(providers("list"))
+    assert row["version"] == version(PACKAGE) == airflow_provider_nugen.__version__
+    assert row["description"].startswith("Start model-alignment jobs on Nugen and SeekrFlow")
+
+
+def test_airflow_providers_get() -> None:
+    (row,) = providers("get", PACKAGE, "--full")
+    assert row["package-name"] == PACKAGE
+    # Airflow prints some values as text.
+    assert [entry["connection-type"] for entry in row["connection-types"]] == ["nugen", "seekr"]
+    for kind in LISTED:
+        assert row[kind] == INFO[kind]
+
+
+def test_airflow_providers_hooks() -> None:
+    assert [
+        (row["connection_type"], row["class"], row["conn_id_attribute_name"], row["hook_name"])
+        for row in ours(providers("hooks"))
+    ] == [
+        ("nugen", "airflow_provider_nugen.hooks.nugen.NugenHook", "nugen_conn_id", "Nugen"),
+        ("seekr", "airflow_provider_nugen.hooks.seekr.SeekrHook", "seekr_conn_id", "SeekrFlow"),
+    ]
+
+
+def test_airflow_providers_triggers() -> None:
+    assert {(row["class"], row["integration_name"]) for row in ours(providers("triggers"))} == {
+        ("airflow_provider_nugen.triggers.job", "Nugen"),
+        ("airflow_provider_nugen.triggers.job", "SeekrFlow"),
+    }
+
+
+def test_airflow_finds_both_hooks_without_a_warning() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        hooks = ProvidersManager().hooks
+        found = [hooks[form.conn_type] for form in FORMS]
+    assert not [warning for warning in caught if "airflow_provider_nugen" in str(warning.message)]
+    assert [(hook.hook_name, hook.connection_testable) for hook in found if hook] == [
+        ("Nugen", True),
+        ("SeekrFlow", True),
+    ]
+
+
+#: Puts the forms together as the API server does for the UI.
+FORMS_OF_THE_UI = """
+import json
+from airflow.api_fastapi.core_api.services.ui.connections import HookMetaService
+print("FORMS", json.dumps({meta.connection_type: meta.model_dump() for meta in HookMetaService.hook_meta_data()}))
+"""
+
+
+def form_of_the_ui(form: Form) -> dict[str, Any]:
+    printed = run("-c", FORMS_OF_THE_UI)
+    shown: dict[str, Any] = json.loads(printed.split("FORMS ")[-1])[form.conn_type]
+    return shown
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
+def test_the_form_of_the_ui_has_the_standard_fields_that_mean_something(form: Form) -> None:
+    fields = form_of_the_ui(form)["standard_fields"]
+    assert {name for name, field in fields.items() if field and field["hidden"]} == {"login", "port", "url_schema"}
+    assert (fields["host"]["title"], fields["host"]["placeholder"]) == ("Base URL", form.url)
+    assert fields["password"]["title"] == "API key"
+    assert "without 'Bearer'" in fields["password"]["placeholder"]
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
+def test_the_form_of_the_ui_has_every_extra_in_our_order(form: Form) -> None:
+    shown = form_of_the_ui(form)["extra_fields"]
+    assert list(shown) == [field.name for field in form.fields]
+    for field in form.fields:
+        of_field = shown[field.name]
+        assert (of_field["schema"]["title"], of_field["description"]) == (field.label, field.description)
+        assert of_field["schema"].get("enum", []) == list(field.choices)
+        assert "null" in of_field["schema"]["type"]
+        # Airflow 3.1 has text fields only, beside the check boxes.
+        assert of_field["value"] in (field.default, None if field.default is None else str(field.default))
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
+def test_airflow_3_1_finds_the_methods_in_the_hook_class_itself(form: Form) -> None:
+    module, name = form.hook_class_name.rsplit(".", 1)
+    hook_class = getattr(importlib.import_module(module), name)
+    assert {"get_connection_form_widgets", "get_ui_field_behaviour"} <= vars(hook_class).keys()
+    behaviour = hook_class.get_ui_field_behaviour()
+    jsonschema.validate(behaviour, schema("customized_form_field_behaviours.schema.json"))
+    (entry,) = [entry for entry in INFO["connection-types"] if entry["connection-type"] == form.conn_type]
+    assert {key.replace("_", "-"): value for key, value in behaviour.items()} == entry["ui-field-behaviour"]
