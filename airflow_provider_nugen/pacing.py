@@ -17,6 +17,8 @@ LONGEST_GAP = 2.0
 RECOVERY = 0.97
 #: After a 429 that does not say when to come back everybody pauses for so many seconds.
 PAUSE = 1.0
+#: Nobody pauses for others longer than so many seconds: each wait obeys its own Retry-After, up to its own deadline.
+LONGEST_PAUSE = 30.0
 
 
 @dataclass(slots=True)
@@ -50,9 +52,10 @@ class Pace:
         Slow everybody down: the service has answered 429.
 
         :param now: the time in seconds.
-        :param retry_after: how many seconds it wants to be left alone, if it says so.
+        :param retry_after: how many seconds it wants to be left alone, if it says so; obeyed up to
+            :data:`LONGEST_PAUSE`.
         """
-        pause_until = now + (PAUSE if retry_after is None else retry_after)
+        pause_until = now + (PAUSE if retry_after is None else min(retry_after, LONGEST_PAUSE))
         if pause_until > self._next:
             # One burst of refusals is one reason to slow down, however many requests were under way.
             self._gap = min(max(self._gap * 2, FIRST_GAP), LONGEST_GAP)

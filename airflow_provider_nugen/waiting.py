@@ -269,25 +269,19 @@ class Waiter(Generic[M]):
         return self._wait(now, sleep, notes)
 
     def _remaining(self, reading: Reading, now: float) -> float | None:
-        """
-        Say how many seconds the job will go on: the service's estimate, else by the progress seen since the wait began.
-
-        An estimate that is negative, not finite or absurd is none.
-        """
-        if reading.eta_seconds is not None:
-            seconds = reading.eta_seconds
-        elif reading.eta is not None:
-            seconds = reading.eta.timestamp() - now
-        elif (done := fraction(reading.progress)) is not None:
-            if self.first_progress is None:
-                self.first_progress = now, done
-            since, then = self.first_progress
-            if done <= then or now <= since:
-                return None
-            seconds = (now - since) * (1 - done) / (done - then)
-        else:
+        """Say how many seconds the job will go on: the service's estimate, else by the progress that was seen."""
+        if reading.eta_seconds is not None or reading.eta is not None:
+            return estimate(reading, now)
+        done = fraction(reading.progress)
+        if done is None:
             return None
-        return seconds if 0 <= seconds < ABSURD else None
+        if self.first_progress is None:
+            self.first_progress = now, done
+        since, then = self.first_progress
+        if done <= then or now <= since:
+            return None
+        seconds = (now - since) * (1 - done) / (done - then)
+        return seconds if seconds < ABSURD else None
 
     def _recovered(self) -> list[Note]:
         """Note that the service answers (again)."""
@@ -446,7 +440,7 @@ class Waiter(Generic[M]):
                     f"{self._subject()}: unknown status {reading.word!r}; waiting on as if it ran.",
                 )
             )
-        left = self._remaining(reading, now)
+        left = estimate(reading, now)
         eta = None if left is None else now + left
         moved = (eta is None) != (memory.eta is None) or (
             eta is not None
@@ -465,6 +459,21 @@ class Waiter(Generic[M]):
             text += f", expected to end {datetime.fromtimestamp(eta, UTC).isoformat(timespec='seconds')}"
         notes.append(Note(logging.INFO, text))
         return notes
+
+
+def estimate(reading: Reading, now: float) -> float | None:
+    """
+    Say how many seconds the service expects the job to go on.
+
+    An estimate that is negative, not finite or absurd is none.
+    """
+    if reading.eta_seconds is not None:
+        seconds = reading.eta_seconds
+    elif reading.eta is not None:
+        seconds = reading.eta.timestamp() - now
+    else:
+        return None
+    return seconds if 0 <= seconds < ABSURD else None
 
 
 def paced(interval: float, seconds: float | None, rand: Callable[[], float]) -> float:

@@ -34,6 +34,8 @@ from airflow_provider_nugen.waiting import (
     Outcome,
     Waiter,
     WaitSettings,
+    estimate,
+    paced,
     retry_after_seconds,
 )
 
@@ -70,7 +72,7 @@ def tell(wait: Waiter[Any], event: Any, after: float) -> Decision:
     if isinstance(event, errors.ApiError):
         return wait.on_error(event, now)
     payload = {"model_id": "m-1", "status": event} if isinstance(event, str) else event
-    return wait.on_answer(wait.call.endpoint.read(payload), now)
+    return wait.on_response(RawResponse(200, json.dumps(payload).encode()), now)
 
 
 def feed(wait: Waiter[Any], *events: tuple[float, Any]) -> Decision:
@@ -669,7 +671,8 @@ def test_only_changes_are_said() -> None:
         [],
         [start + "PROCESSING (was QUEUED), progress 10 %"],
         [],
-        [start + "PROCESSING, progress 5/10 questions"],
+        # what remains is reckoned from the progress seen: 40 % in 120 s
+        [start + "PROCESSING, progress 5/10 questions, expected to end 2026-03-05T05:06:30+00:00"],
     ]
 
 
@@ -717,8 +720,118 @@ def test_an_estimate_is_said_when_it_moves(first: Any, second: Any, after: float
     ],
 )
 def test_an_estimate_that_makes_no_sense_is_none(reading: dict[str, Any], eta: float | None) -> None:
-    remaining = waiter()._remaining(Reading(RUNNING, "PROCESSING", **reading), T0)
-    assert (None if remaining is None else T0 + remaining) == eta
+    seconds = estimate(Reading(RUNNING, "PROCESSING", **reading), T0)
+    assert (None if seconds is None else T0 + seconds) == eta
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "after", "seconds"),
+    [
+        (10, 50, 120, 150),
+        ("1/10 questions", "5/10 questions", 120, 150),
+        (0, "25 %", 60, 180),
+        (10, 100, 120, 0),
+        (10, 10, 120, None),
+        (50, 10, 120, None),
+        (10, 50, 0, None),
+        (10.0, 10.000000001, 1e6, None),
+        ("soon", "sooner", 120, None),
+    ],
+)
+def test_without_an_estimate_the_progress_tells_what_remains(
+    first: Any, second: Any, after: float, seconds: float | None
+) -> None:
+    wait = waiter()
+    tell(wait, {"status": "PROCESSING", "progress": first}, 0)
+    notes = texts(tell(wait, {"status": "PROCESSING", "progress": second}, after))
+    end = datetime.fromtimestamp(T0 + after + (seconds or 0), UTC).isoformat(timespec="seconds")
+    assert any(f"expected to end {end}" in note for note in notes) is (seconds is not None)
+
+
+@pytest.mark.parametrize(
+    ("interval", "seconds", "rand", "sleep"),
+    [
+        (60, None, 1.0, 60),
+        (60, 30, 1.0, 60),
+        (60, 60, 1.0, 60),
+        (60, 300, 0.0, 300),
+        (60, 300, 1.0, 330),
+        (60, 10_000, 1.0, 600),
+    ],
+)
+def test_a_long_job_is_looked_at_just_after_its_expected_end_but_after_ten_intervals_at_the_latest(
+    interval: float, seconds: float | None, rand: float, sleep: float
+) -> None:
+    wait = waiter(poke_interval=interval, rand=rand)
+    assert tell(wait, {"status": "PROCESSING", "eta_seconds": seconds}, 0).sleep == sleep
+    assert paced(interval, seconds, lambda: rand) == sleep
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sleep"),
+    [({"use_eta": False}, 60), ({"deadline": T0 + 200}, 200), ({"exponential_backoff": True, "max_wait": 50}, 50)],
+)
+def test_an_estimate_changes_nothing_if_unwanted_and_nothing_about_the_deadline(
+    wanted: dict[str, Any], sleep: float
+) -> None:
+    assert tell(waiter(**wanted), {"status": "PROCESSING", "eta_seconds": 300}, 0).sleep == sleep
+
+
+# --- responses
+
+
+def response(payload: Any, status: int = 200) -> RawResponse:
+    return RawResponse(status, json.dumps(payload).encode())
+
+
+def test_a_response_is_read_and_decided_on() -> None:
+    wait = waiter()
+    assert wait.on_response(response({"status": "PROCESSING"}), T0).sleep == 60
+    assert wait.on_response(response({"detail": "busy"}, 503), T0 + 60).sleep == FIRST_RETRY
+    assert wait.on_response(response(["nonsense"]), T0 + 65).sleep == 2 * FIRST_RETRY
+    ending = end_of(wait.on_response(response({"status": "READY", "model_id": "m-1"}), T0 + 75))
+    assert ending.outcome is Outcome.SUCCEEDED
+
+
+def test_the_same_text_again_means_the_same_and_says_nothing_new() -> None:
+    wait = waiter()
+    same = response({"status": "PROCESSING", "progress": 10})
+    assert len(wait.on_response(same, T0).notes) == 1
+    assert wait.on_response(same, T0 + 60) == Decision(60)
+    assert wait.on_response(response({"status": "PROCESSING", "progress": 20}), T0 + 120).notes != ()
+
+
+def test_the_same_text_with_another_status_is_another_answer() -> None:
+    wait = waiter()
+    wait.on_response(response({"status": "PROCESSING"}), T0)
+    assert wait.on_response(response({"status": "PROCESSING"}, 502), T0 + 60).sleep == FIRST_RETRY
+    assert wait.memory.failures == 1
+
+
+def test_the_same_text_ends_a_run_of_failures() -> None:
+    wait = waiter()
+    same = response({"status": "PROCESSING"})
+    wait.on_response(same, T0)
+    wait.on_error(TRANSPORT, T0 + 60)
+    assert "can be read again" in texts(wait.on_response(same, T0 + 65))[0]
+    assert (wait.memory.failures, wait.memory.failing_since, wait.memory.reread) == (0, None, False)
+
+
+def test_the_same_text_does_not_hide_the_deadline_or_that_a_job_is_stuck() -> None:
+    ready = response({"status": "READY", "model_id": "m-1"})
+    wait = waiter(jobs.EVALUATED_ALIGNMENT)
+    assert wait.on_response(ready, T0).ending is None
+    assert end_of(wait.on_response(ready, T0 + STALL + 1)).outcome is Outcome.FAILED
+    wait = waiter(jobs.EVALUATED_ALIGNMENT, deadline=T0 + 90)
+    assert wait.on_response(ready, T0).ending is None
+    assert end_of(wait.on_response(ready, T0 + 90)).outcome is Outcome.TIMEOUT
+
+
+def test_the_detail_is_read_even_if_it_says_the_same_as_the_status() -> None:
+    wait = waiter()
+    ready = response({"status": "READY"})
+    assert wait.on_response(ready, T0).ending is None
+    assert end_of(wait.on_response(ready, T0)).outcome is Outcome.FAILED
 
 
 # --- what is kept
@@ -775,7 +888,9 @@ payloads = st.fixed_dictionaries(
         "gpu_training_completed": st.sampled_from([True, None]),
         "performance_metrics": st.just({"accuracy_after": 0.9}),
         "eta_seconds": st.floats(),
-        "progress": st.integers(0, 100),
+        "progress": st.integers(0, 100)
+        | st.floats()
+        | st.sampled_from([10.0, 10.000000001, "5/10 questions", "7 %", "0/0"]),
         "error": st.just("broke"),
     },
 )
@@ -792,6 +907,7 @@ wanted = st.builds(
     deadline=st.none() | st.floats(-100, 10_000).map(lambda after: T0 + after),
     execution_deadline=st.none() | st.floats(-100, 10_000).map(lambda after: T0 + after),
     exponential_backoff=st.booleans(),
+    use_eta=st.booleans(),
     max_wait=st.none() | st.floats(0, 1000),
     ignore_failures=st.booleans(),
 )

@@ -107,10 +107,6 @@ class Nugen:
         if job is None or job.word(self.world.now()) != "READY":
             raise HTTPException(404, f"{name} {job_id} not found")
 
-    def _known_model(self, model_id: str) -> None:
-        if model_id not in BASE_MODELS and self._alignment_of(model_id) is None:
-            raise HTTPException(404, "Model not found")
-
     def _alignment_of(self, model_id: str) -> Job | None:
         """Find the alignment whose model it is, once that is trained."""
         return next((j for j in self.world.all("alignment") if self._model(j) == model_id and self._trained(j)), None)

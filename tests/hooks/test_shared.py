@@ -20,6 +20,7 @@ from airflow_provider_nugen.api.nugen.models import AlignmentStatus
 from airflow_provider_nugen.api.seekr import SEEKR
 from airflow_provider_nugen.hooks import shared
 from airflow_provider_nugen.hooks.shared import SharedClient
+from airflow_provider_nugen.pacing import LONGEST_PAUSE, PAUSE
 
 from .conftest import HANG, Answer, Server
 
@@ -193,6 +194,35 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
     assert (await client.send(call())).status == "READY"
     assert (await client.send(call())).status == "READY"
+    await client.release()
+
+
+@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("5", 5), ("999999", LONGEST_PAUSE)])
+async def test_a_429_slows_down_all_who_share_the_client_but_not_past_what_they_can_afford(
+    connection: Callable[..., str], server: Server, sleeps: list[float], header: str | None, longest: float
+) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [Answer(429, headers={"Retry-After": header} if header else {}), READY, READY]
+    with pytest.raises(ApiError):
+        await client.send(call())
+    assert sleeps == []
+    await client.send(call("a-2"))
+    await client.send(call("a-3"))
+    assert 0 < sleeps[0] <= longest
+    assert sleeps[0] < sleeps[1] <= longest + 1
+    await client.release()
+
+
+async def test_the_most_requests_per_second_hold_for_all_who_share_the_client(
+    connection: Callable[..., str], server: Server, sleeps: list[float]
+) -> None:
+    extra = {"max_requests_per_second": 0.1}
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
+    server.script += [READY] * 3
+    for alignment_id in ("a-1", "a-2", "a-3"):
+        await client.send(call(alignment_id))
+    assert len(sleeps) == 2
+    assert 0 < sleeps[0] <= 10 < sleeps[1] <= 20
     await client.release()
 
 

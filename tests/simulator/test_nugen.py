@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_nugen.simulator import nugen
 from tests.simulator.conftest import Api
 
 V3 = "/api/v3"
@@ -176,6 +177,16 @@ def test_documents_are_text_files(api: Api) -> None:
     assert fields_of(api.call("POST", f"{V3}/documents")) == ["files"]
     answer = api.call("POST", f"{V3}/documents", files=[("files", ("a.bin", b"\0\1"))])
     assert (answer.status_code, answer.json()["detail"]) == (400, "a.bin is no text file")
+
+
+def test_files_that_are_too_large_are_413(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nugen, "MAX_FILE", 5)
+    answer = api.call("POST", f"{V3}/documents", files=[("files", ("a.txt", b"longer"))])
+    assert (answer.status_code, answer.json()["detail"]) == (413, "a.txt is larger than 100 MB")
+    data = {"name": "b", "document_id": "doc-demo-1"}
+    answer = api.call("POST", f"{V3}/benchmark/upload", files={"file": ("b.json", json.dumps([ITEM]))}, data=data)
+    assert answer.status_code == 413
+    assert api.call("POST", f"{V3}/benchmark/upload", data={**data, "file": "no file"}).status_code == 400
 
 
 @pytest.mark.parametrize(("revision", "documents"), [("B", "documents"), ("C", "document_ids")])
