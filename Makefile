@@ -8,7 +8,7 @@ MATRIX := 3.1.8 3.2.2 3.3.2
 PINS_3.1.8 := 'pydantic<2.13'
 PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
 
-.PHONY: help install demo test test-matrix lint clean
+.PHONY: help install demo test test-oldest test-matrix dist test-dist lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -32,6 +32,8 @@ test: install ## Run all tests; print branch coverage
 test-matrix: $(MATRIX:%=test-%) ## Run the tests on every version of Airflow, the demo on the newest
 	$(lastword $(MATRIX:%=.venv-%))/bin/python -m demo
 
+test-oldest: test-$(firstword $(MATRIX)) ## Run the tests on the oldest of them
+
 test-3.%: .venv-3.%/.installed
 	.venv-3.$*/bin/python -m pytest -m 'not (e2e or browser or dist)'
 
@@ -41,6 +43,13 @@ test-3.%: .venv-3.%/.installed
 	.venv-3.$*/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]' \
 		apache-airflow==3.$* $(PINS_3.$*)
 	@touch $@
+
+dist: install ## Build sdist and wheel into dist/
+	rm -rf dist
+	$(RUN) -m build
+
+test-dist: install ## Install the wheel into an environment of its own and use it there
+	$(RUN) -m pytest -m dist
 
 lint: install ## Check style and types
 	$(RUN) -m ruff check .

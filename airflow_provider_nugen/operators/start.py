@@ -72,7 +72,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.use_eta = use_eta
-        self.timeout = timeout
+        self.timeout = _seconds(timeout)
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.kind = self.submission.kind
@@ -237,13 +237,12 @@ class StartOperator(WaitsForJob, ServiceOperator):
         :param then: the method that goes on afterwards, if it waits in the triggerer.
         """
         now = time.time()
-        seconds = _seconds(self.timeout)
         waiter = self.waiter(
             job_id,
             WaitSettings(
                 poke_interval=_seconds(self.poke_interval),
                 use_eta=self.use_eta,
-                deadline=now + seconds,
+                deadline=now + self.timeout,
                 execution_deadline=now + self.execution_timeout.total_seconds()
                 if self.deferrable and self.execution_timeout
                 else None,

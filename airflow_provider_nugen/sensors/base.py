@@ -61,6 +61,7 @@ class WaitsForJob(ServiceTask):
     """
 
     kind: JobKind[Any]
+    timeout: int | float
 
     def job_id(self, context: Context) -> object:
         """Say which job is waited for."""
@@ -87,10 +88,13 @@ class WaitsForJob(ServiceTask):
             return self.finish(self._last_look(e, context), context)
 
     def _last_look(self, error: Exception, context: Context) -> Ending:
-        now = time.time()
-        timed_out = isinstance(error, TaskDeferralTimeout)
-        waiter = self.waiter(self.job_id(context), WaitSettings(deadline=now if timed_out else None), Memory(now))
+        now, settings = time.time(), WaitSettings()
+        if isinstance(error, TaskDeferralTimeout):
+            sooner = self.execution_timeout is not None and self.execution_timeout.total_seconds() < self.timeout
+            settings = WaitSettings(execution_deadline=now) if sooner else WaitSettings(deadline=now)
+        waiter = self.waiter(self.job_id(context), settings, Memory(began=now - self.timeout))
         decision = self.look(waiter)
+        self.hook.close()
         return decision.ending or Ending(
             Outcome.UNREACHABLE,
             f"Waiting for {self.kind.subject(waiter.job_id)} broke off: the trigger failed ({error}). The job goes on.",
@@ -113,8 +117,9 @@ class WaitsForJob(ServiceTask):
                 decision = waiter.on_error(e, time.time())
             for note in decision.notes:
                 self.log.log(note.level, note.text)
-            if decision.ending or decision.sleep:
+            if decision.ending:
                 self.hook.close()
+            if decision.ending or decision.sleep:
                 return decision
 
     def defer_to(
@@ -127,6 +132,7 @@ class WaitsForJob(ServiceTask):
         :param then: the method that goes on afterwards.
         :param cancel_on_kill: let the trigger cancel the job when a user ends the task.
         """
+        self.hook.close()
         settings, memory = waiter.settings, waiter.memory
         ends = [end for end in (settings.deadline, settings.execution_deadline) if end is not None]
         self.defer(

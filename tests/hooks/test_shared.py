@@ -208,21 +208,22 @@ async def test_a_429_slows_down_all_who_share_the_client_but_not_past_what_they_
     assert sleeps == []
     await client.send(call("a-2"))
     await client.send(call("a-3"))
+    assert len(sleeps) == 2
     assert 0 < sleeps[0] <= longest
-    assert sleeps[0] < sleeps[1] <= longest + 1
+    assert 0 < sleeps[1] <= longest + 1
     await client.release()
 
 
 async def test_the_most_requests_per_second_hold_for_all_who_share_the_client(
     connection: Callable[..., str], server: Server, sleeps: list[float]
 ) -> None:
-    extra = {"max_requests_per_second": 0.1}
+    extra = {"max_requests_per_second": 0.01}
     client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
     server.script += [READY] * 3
     for alignment_id in ("a-1", "a-2", "a-3"):
         await client.send(call(alignment_id))
     assert len(sleeps) == 2
-    assert 0 < sleeps[0] <= 10 < sleeps[1] <= 20
+    assert 0 < sleeps[0] <= 100 < sleeps[1] <= 200
     await client.release()
 
 
