@@ -17,8 +17,8 @@ LONGEST_GAP = 2.0
 RECOVERY = 0.97
 #: After a 429 that does not say when to come back everybody pauses for so many seconds.
 PAUSE = 1.0
-#: Nobody pauses for others longer than so many seconds: each wait obeys its own Retry-After, up to its own deadline.
-LONGEST_PAUSE = 30.0
+#: Nobody pauses for others longer than so many seconds, whatever one answer says.
+LONGEST_PAUSE = 600.0
 
 
 @dataclass(slots=True)

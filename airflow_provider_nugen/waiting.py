@@ -9,6 +9,7 @@ is written here once and holds in every mode.
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
@@ -223,6 +224,10 @@ class Waiter(Generic[M]):
         if not self.memory.seen:
             interval = min(interval, FIRST_RETRY)
         return self._until(now, interval * self.rand())
+
+    def patience(self, now: float) -> float:
+        """Say how many seconds the next look can wait for its turn: until the next deadline."""
+        return self._until(now, math.inf)
 
     def on_response(self, response: RawResponse, now: float) -> Decision:
         """

@@ -14,13 +14,17 @@ from airflow_provider_nugen.hooks.settings import Settings
 
 
 @contextmanager
-def _explained(service: Service, conn_id: str) -> Iterator[None]:
+def _explained(service: Service, conn_id: str, was_there: bool = False) -> Iterator[None]:
     context = f"{service.name} (connection {conn_id!r})"
     try:
         yield
     except ApiError:
         raise
     except AirflowNotFoundException:
+        if was_there:
+            raise TransportError(
+                "the connection is not found any more, or Airflow cannot be asked for it.", context=context, sent=False
+            ) from None
         raise ConnectionSettingsError(
             "there is no such connection.",
             context=context,
@@ -45,6 +49,14 @@ def read_settings(service: Service, conn_id: str) -> Settings:
 
 
 async def aread_settings(service: Service, conn_id: str) -> Settings:
-    """Read a connection without blocking the event loop; raises what :func:`read_settings` raises."""
-    with _explained(service, conn_id):
+    """
+    Read a connection without blocking the event loop.
+
+    Whoever waits has read the connection before, on a worker. So if it is not found it may come back: Airflow says the
+    same when its database is down.
+
+    :raises ConnectionSettingsError: if it is incomplete or contradictory.
+    :raises TransportError: if it is not there right now.
+    """
+    with _explained(service, conn_id, was_there=True):
         return Settings.from_connection(service, await BaseHook.aget_connection(conn_id))

@@ -9,6 +9,7 @@ while, because keys rotate and hosts move. Closed when the last user leaves.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -73,10 +74,12 @@ class SharedClient:
             if self._transport is not None:
                 await self._transport.close()
 
-    async def fetch(self, call: Call[Any]) -> RawResponse:
+    async def fetch(self, call: Call[Any], patience: float = math.inf) -> RawResponse:
         """
         Send one call when it is its turn, without retrying and without reading the answer.
 
+        :param call: the call.
+        :param patience: the most seconds to wait for its turn: a last look at a deadline cannot queue for long.
         :raises ApiError: if no answer came, explained.
         """
         transport = self._transport
@@ -86,7 +89,7 @@ class SharedClient:
         if self._refused is settings and self._refusal is not None:
             return self._refusal
         if pause := self._pace.reserve(time.monotonic()):
-            await asyncio.sleep(pause)
+            await asyncio.sleep(min(pause, patience))
         try:
             response = await transport.send(call.request(settings.revision, self.conn_id))
         except ApiError as e:

@@ -201,6 +201,7 @@ class AsyncTransport:
 
     async def send(self, request: Request) -> RawResponse:
         """Send a request and read the answer; raises what :meth:`SyncTransport.send` raises."""
+        body = self._body(request) if request.method != "GET" else {}
         try:
             async with self.session.request(
                 request.method,
@@ -208,7 +209,7 @@ class AsyncTransport:
                 headers=self._headers,
                 proxy=self.proxy,
                 allow_redirects=False,
-                **(self._body(request) if request.method != "GET" else {}),
+                **body,
             ) as response:
                 return _raw(response.status, await _read(response), response.headers, self.settings)
         except (aiohttp.ClientError, TimeoutError, OSError) as e:

@@ -140,6 +140,14 @@ class Nugen:
     def _trained(self, alignment: Job) -> bool:
         return not TRAINED.isdisjoint(map(str.upper, alignment.passed(self.world.now())))
 
+    def _until_trained(self, alignment: Job) -> float | None:
+        """Say how many seconds the training still takes: what the service estimates is when the model is there."""
+        now = self.world.now()
+        ready = next((stage.word for stage in alignment.stages if stage.word.upper() in TRAINED), None)
+        if ready is None or self._trained(alignment) or alignment.broken(now):
+            return None
+        return alignment.start(ready) - now
+
     def _checkpoint(self, alignment: Job) -> bool:
         """Say whether an alignment that is being trained has something that can be deployed early."""
         now = self.world.now()
@@ -165,7 +173,7 @@ class Nugen:
 
     def _alignment(self, job: Job) -> dict[str, Any]:
         now, inputs = self.world.now(), job.inputs
-        word, trained, broken, remaining = job.word(now), self._trained(job), job.broken(now), job.remaining(now)
+        word, trained, broken, remaining = job.word(now), self._trained(job), job.broken(now), self._until_trained(job)
         documents = inputs.get("document_ids") or []
         evaluation = self._evaluation_of(job)
         fields = {

@@ -134,7 +134,8 @@ class JobTrigger(BaseTrigger):
                     if decision.reread:
                         decision = waiter.on_reread(await client.reread(), time.time())
                     else:
-                        decision = waiter.on_response(await client.fetch(waiter.call), time.time())
+                        response = await client.fetch(waiter.call, waiter.patience(time.time()))
+                        decision = waiter.on_response(response, time.time())
                 except ApiError as e:
                     decision = waiter.on_error(e, time.time())
                 for note in decision.notes:

@@ -127,7 +127,7 @@ def test_revision_c_has_its_own_names_and_words(simulate: Callable[..., Api]) ->
     alignment_id = api.json("POST", f"{V3}/alignment-projects/create", json=body)["alignment_id"]
     path = f"{V3}/alignment-projects/{alignment_id}/status"
     first = api.get(path)["data"]
-    assert (first["queue_position"], first["eta_seconds"], first["model_id"]) == (1, 940, None)
+    assert (first["queue_position"], first["eta_seconds"], first["model_id"]) == (1, 630, None)
     assert words_of(api, lambda: api.get(path)["data"]["status"], 945) == [
         *("QUEUED", "PROCESSING", "READY", "DEPLOYING", "EVALUATING", "UNDEPLOYED", "EVALUATED")
     ]
