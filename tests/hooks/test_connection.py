@@ -42,12 +42,19 @@ def test_a_connection_may_be_a_uri(read: Read, monkeypatch: pytest.MonkeyPatch) 
     assert (settings.base_url, settings.api_key, settings.revision) == ("http://localhost:8765", "a-key-of-ours", "C")
 
 
-def test_a_missing_connection_is_named_with_how_to_make_it(read: Read) -> None:
+def test_a_missing_connection_is_named_with_how_to_make_it() -> None:
     with pytest.raises(ConnectionSettingsError) as caught:
-        read(NUGEN, "nowhere")
+        read_settings(NUGEN, "nowhere")
     assert str(caught.value).startswith("Nugen (connection 'nowhere'): there is no such connection.")
     assert "type 'nugen'" in str(caught.value)
     assert not caught.value.transient
+
+
+async def test_in_the_triggerer_a_missing_connection_may_come_back() -> None:
+    """Airflow says the same when its database is down, and whoever waits there has read the connection before."""
+    with pytest.raises(TransportError, match="not found any more") as caught:
+        await aread_settings(NUGEN, "nowhere")
+    assert caught.value.transient
 
 
 def test_a_wrong_connection_is_named_with_its_field(read: Read, connection: Callable[..., str]) -> None:
