@@ -41,6 +41,7 @@ class DemoDag:
 DAGS = (
     DemoDag("nugen_alignment_pipeline", {"poke_interval": 2}),
     DemoDag("seekr_alignment", {"poke_interval": 2}),
+    DemoDag("nugen_evaluate_many", {"poke_interval": 2}),
 )
 
 

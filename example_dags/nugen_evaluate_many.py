@@ -1,0 +1,50 @@
+"""Evaluate twenty models on Nugen at the same time: started and waited for by mapping, their results gathered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_provider_nugen.operators.nugen import CreateEvaluationOperator, GetEvaluationResultsOperator
+from airflow_provider_nugen.sensors.nugen import EvaluationStatusSensor
+
+with DAG(
+    dag_id="nugen_evaluate_many",
+    schedule=None,
+    catchup=False,
+    tags=["nugen", "example"],
+    doc_md=__doc__,
+    params={
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at a job."),
+        "model_ids": Param(["nugen-flash-instruct", "nugen-pro-instruct"] * 10, type="array", items={"type": "string"}),
+        "benchmark_id": Param("benchmark-demo-1", type="string"),
+    },
+    render_template_as_native_obj=True,
+):
+
+    @task
+    def models(params: Any = None) -> list[str]:
+        """Say which models to evaluate."""
+        return list(params["model_ids"])
+
+    @task
+    def gather(results: list[dict[str, Any]]) -> dict[str, float]:
+        """Tell the best accuracy of each model."""
+        best: dict[str, float] = {}
+        for result in results:
+            model, accuracy = result["model_id"], result["metrics"]["accuracy"]
+            best[model] = max(accuracy, best.get(model, 0.0))
+        return best
+
+    evaluate = CreateEvaluationOperator.partial(
+        task_id="evaluate", benchmark_id="{{ params.benchmark_id }}", max_active_tis_per_dag=4
+    ).expand(model_id=models())
+    # Airflow cannot expand over a key of its own (evaluate.output["evaluation_id"]), but over a mapped return value.
+    wait = EvaluationStatusSensor.partial(task_id="wait", poke_interval="{{ params.poke_interval }}").expand(
+        evaluation_id=evaluate.output.map(lambda ids: ids["evaluation_id"])
+    )
+    results = GetEvaluationResultsOperator.partial(task_id="results", max_active_tis_per_dag=4).expand(
+        evaluation_id=wait.output.map(lambda status: status["evaluation_id"])
+    )
+    gather(results.output)
