@@ -1,0 +1,138 @@
+"""The real thing: a scheduler, a dag-processor, a triggerer and an api-server, and the simulator."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_nugen.simulator import Simulator, run_simulator
+from demo.client import Run
+from demo.local_airflow import LocalAirflow
+
+pytestmark = pytest.mark.e2e
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "example_dags"
+#: The jobs that tests/e2e/dags waits for, and how many seconds they take.
+JOBS = {
+    "good": [("PROCESSING", 30.0), ("READY", 0.0)],
+    "done": [("READY", 0.0)],
+    "bad": [("PROCESSING", 3600.0), ("READY", 0.0)],
+    "endless": [("PROCESSING", 3600.0), ("READY", 0.0)],
+}
+KEY = f"key-{secrets.token_hex(12)}"
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    with run_simulator(api_key=KEY, speed=60) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    connections = {
+        "nugen_default": simulator.nugen_connection(),
+        "nugen_wrong_key": {**simulator.nugen_connection(), "password": "not-the-key"},
+        "seekr_default": simulator.seekr_connection("team-e2e"),
+    }
+    home = tmp_path_factory.mktemp("e2e") / "airflow"
+    with LocalAirflow(home, [EXAMPLES, HERE / "dags"], connections=connections) as running:
+        running.wait_for_dags(["e2e_waits", "nugen_alignment_pipeline", "seekr_alignment"])
+        yield running
+
+
+@pytest.fixture(scope="module")
+def runs(airflow: LocalAirflow, simulator: Simulator) -> dict[str, Run]:
+    """Run everything; kill the triggerer while waits are deferred."""
+    for job_id, stages in JOBS.items():
+        simulator.add_job("alignment", job_id, stages)
+    runs = {}
+    for dag_id in ("e2e_waits", "nugen_alignment_pipeline", "seekr_alignment"):
+        airflow.unpause(dag_id)
+        runs[dag_id] = Run(dag_id, airflow.trigger(dag_id, {"poke_interval": 1} if dag_id != "e2e_waits" else None))
+
+    def deferred() -> set[str]:
+        tasks = airflow.task_instances(*runs["e2e_waits"])
+        return {str(task.key) for task in tasks if task.state == "deferred"}
+
+    end = time.monotonic() + 60
+    while len(deferred()) < 4:
+        assert time.monotonic() < end, "the waits were not deferred"
+        time.sleep(0.5)
+    airflow.kill_triggerer(0, signal.SIGKILL)
+    simulator.fail_job("bad", "CUDA out of memory")
+    airflow.start_triggerer()
+    airflow.wait_for_runs(list(runs.values()), timeout=240)
+    return runs
+
+
+def values(airflow: LocalAirflow, run: Run) -> dict[tuple[str, str], Any]:
+    return {(str(xcom.key), xcom.name): xcom.value for xcom in airflow.xcoms(*run)}
+
+
+def test_the_example_dags_succeed(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+    for dag_id in ("nugen_alignment_pipeline", "seekr_alignment"):
+        states = {str(task.key): task.state for task in airflow.task_instances(*runs[dag_id])}
+        assert set(states.values()) == {"success"}, states
+
+
+def test_every_wait_ends_as_it_should(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+    states = {str(task.key): task.state for task in airflow.task_instances(*runs["e2e_waits"])}
+    assert states == {
+        "deferred": "success",
+        "poke": "success",
+        "reschedule": "success",
+        "mapped[0]": "success",
+        "mapped[1]": "success",
+        "mapped[2]": "success",
+        "echo": "success",
+        "done_before": "success",
+        "job_failed": "failed",
+        "job_failed_softly": "skipped",
+        "wrong_key": "failed",
+        "missing": "failed",
+        "too_long": "failed",
+    }
+
+
+def test_all_modes_hand_on_the_same(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+    found = values(airflow, runs["e2e_waits"])
+    expected = found["deferred", "return_value"]
+    assert expected["state"] == "SUCCEEDED"
+    for task in ("poke", "reschedule", "mapped[0]", "mapped[2]"):
+        assert found[task, "return_value"] == expected
+        assert found[task, "model_id"] == "good-model"
+    assert found["echo", "return_value"] == found["deferred", "model_id"] == "good-model"
+    assert found["done_before", "model_id"] == found["mapped[1]", "model_id"] == "done-model"
+
+
+@pytest.mark.parametrize(
+    ("task_id", "words"),
+    [
+        ("job_failed", "CUDA out of memory"),
+        ("wrong_key", "Check the API key in the Password field"),
+        ("missing", "Check the id"),
+        ("too_long", "was not done when its timeout of 8 s was over"),
+    ],
+)
+def test_the_log_says_what_to_do(airflow: LocalAirflow, runs: dict[str, Run], task_id: str, words: str) -> None:
+    assert words in airflow.task_log(*runs["e2e_waits"], task_id)
+
+
+def test_a_job_that_was_done_never_defers(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+    assert "DEFERRED" not in airflow.task_log(*runs["e2e_waits"], "done_before")
+    assert "DEFERRED" in airflow.task_log(*runs["e2e_waits"], "deferred")
+
+
+def test_the_key_is_nowhere_but_in_the_encrypted_connection(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+    places = [path for path in airflow.home.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".db" for path in places)
+    assert any("task_id=deferred" in str(path) for path in places)
+    assert [path for path in places if KEY.encode() in path.read_bytes()] == []
