@@ -8,7 +8,7 @@ MATRIX := 3.1.8 3.2.2 3.3.2
 PINS_3.1.8 := 'pydantic<2.13'
 PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
 
-.PHONY: help install demo test test-oldest test-matrix dist test-dist lint clean
+.PHONY: help install demo docs test test-oldest test-matrix dist test-dist test-survival lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -44,6 +44,13 @@ test-3.%: .venv-3.%/.installed
 		apache-airflow==3.$* $(PINS_3.$*)
 	@touch $@
 
+test-survival: $(VENV)/.survival ## Let 200 waits survive kills, outages and restarts on a real Airflow with PostgreSQL
+	$(RUN) -m survival
+
+$(VENV)/.survival: $(VENV)/.installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[survival]'
+	@touch $@
+
 dist: install ## Build sdist and wheel into dist/
 	rm -rf dist
 	$(RUN) -m build
@@ -51,10 +58,17 @@ dist: install ## Build sdist and wheel into dist/
 test-dist: install ## Install the wheel into an environment of its own and use it there
 	$(RUN) -m pytest -m dist
 
+docs-pictures: install ## Try the connection form in a browser (Chromium), and take the pictures for the docs
+	DOCS_PICTURES=docs/images $(RUN) -m pytest -m browser
+
+docs: install ## Build the documentation into docs/_build/html; warnings are errors
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	$(RUN) -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build/html
+
 lint: install ## Check style and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
 clean: ## Remove all that was made here
-	rm -rf $(VENV)* .demo .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf $(VENV)* .demo .survival .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist docs/_build *.egg-info

@@ -125,7 +125,8 @@ async def still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
     :param xcom_value: its value then.
     """
     from airflow.sdk.execution_time import task_runner
-    from airflow.sdk.execution_time.comms import GetTaskStates, GetXCom
+    from airflow.sdk.execution_time.comms import GetTaskStates
+    from airflow.sdk.execution_time.xcom import XCom
 
     where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
     name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
@@ -134,8 +135,8 @@ async def still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
         states = await ask(GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]))
         if states.task_states.get(ti.run_id, {}).get(name) != "deferred":
             return False
-        xcom = await ask(GetXCom(key=xcom_key, **where))
+        handed_on = await XCom.aget_one(key=xcom_key, **where)
     except Exception:
         logging.getLogger(__name__).exception("The state of the task could not be read; its job is not cancelled.")
         return True
-    return bool(getattr(xcom, "value", None) == xcom_value)
+    return handed_on is None or bool(handed_on == xcom_value)

@@ -7,11 +7,13 @@ Pure: conditions are text such as ``accuracy >= 0.9`` or ``accuracy >= baseline 
 from __future__ import annotations
 
 import io
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, TypeGuard
 
 from rich.console import Console
 from rich.table import Table
@@ -97,20 +99,25 @@ def judge(
                 raise ValueError(
                     f"condition {condition.text!r} needs a baseline: evaluate with model_id_2 to compare two models"
                 )
-            threshold += _metric(baseline, condition, "the baseline")
+            # In decimals, as people write them: 0.1 + 0.2 is 0.3.
+            threshold = float(Decimal(str(_metric(baseline, condition, "the baseline"))) + Decimal(str(threshold)))
         verdicts.append(Verdict(condition, value, threshold, _OPERATORS[condition.op](value, threshold)))
     return verdicts
 
 
 def _metric(metrics: Mapping[str, Any], condition: Condition, where: str) -> float:
     value = metrics.get(condition.metric)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        known = ", ".join(sorted(name for name, v in metrics.items() if isinstance(v, (int, float)))) or "none"
+    if not _is_number(value):
+        known = ", ".join(sorted(name for name, v in metrics.items() if _is_number(v))) or "none"
         raise ValueError(
             f"condition {condition.text!r}: {where} has no metric {condition.metric!r} that is a number (there are: "
             f"{known})"
         )
     return float(value)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def table(verdicts: Sequence[Verdict]) -> str:

@@ -199,7 +199,7 @@ def form_of_the_ui(form: Form) -> dict[str, Any]:
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
 def test_the_form_of_the_ui_has_the_standard_fields_that_mean_something(form: Form) -> None:
     fields = form_of_the_ui(form)["standard_fields"]
-    assert {name for name, field in fields.items() if field and field["hidden"]} == {"login", "port", "url_schema"}
+    assert {name for name, field in fields.items() if field and field["hidden"]} == {"login", "url_schema"}
     assert (fields["host"]["title"], fields["host"]["placeholder"]) == ("Base URL", form.url)
     assert fields["password"]["title"] == "API key"
     assert "without 'Bearer'" in fields["password"]["placeholder"]

@@ -100,6 +100,7 @@ class Endpoint(Generic[T]):
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
     :param repeatable: a POST that can be sent twice without harm.
+    :param hints: what to do next, by HTTP status, where the service's own hint is too general.
     """
 
     service: Service
@@ -111,6 +112,7 @@ class Endpoint(Generic[T]):
     query: Mapping[str, Name] = field(default_factory=dict)
     multipart: bool = False
     repeatable: bool = False
+    hints: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def idempotent(self) -> bool:
@@ -228,8 +230,8 @@ class Call(Generic[T]):
         service, status = self.endpoint.service, response.status
         words = error_words(payload) or response.body[:200].decode("utf-8", "replace").strip()
         cls: type[errors.ResponseError] = errors.ResponseError
-        hint = service.hints.get(status)
-        if status == 404 and service.is_router_404(payload):
+        hint = self.endpoint.hints.get(status) or service.hints.get(status)
+        if service.is_from_router(status, payload):
             cls, hint = errors.WrongRouteError, service.wrong_route_hint
         elif status == 404:
             cls = errors.NotFoundError

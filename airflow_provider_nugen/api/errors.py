@@ -109,4 +109,4 @@ class NotFoundError(ResponseError):
 
 
 class WrongRouteError(ResponseError):
-    """404 from the router itself: this host, or this API revision, does not have the endpoint."""
+    """404 or 405 from the router itself: this host, or this API revision, does not have the endpoint."""

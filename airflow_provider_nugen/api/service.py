@@ -30,11 +30,12 @@ class Service:
     hints: Mapping[int, str] = field(default_factory=dict)
     wrong_route_hint: str = ""
 
-    def is_router_404(self, payload: object) -> bool:
+    def is_from_router(self, status: int, payload: object) -> bool:
         """
         Tell the router's own 404 from a missing job's.
 
         Both services are FastAPI applications, whose router answers ``{"detail": "Not Found"}``; a missing job
-        is named (``"Model not found"``; source: Nugen facts, "Three revisions").
+        is named (``"Model not found"``; source: Nugen facts, "Three revisions"). Where the path of one revision is in
+        another that of another method, the router answers ``405 {"detail": "Method Not Allowed"}``.
         """
-        return payload == {"detail": "Not Found"}
+        return (status, payload) in ((404, {"detail": "Not Found"}), (405, {"detail": "Method Not Allowed"}))

@@ -8,13 +8,13 @@ tell it from others; :func:`choose` decides, without I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Endpoint
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind, JobState
 
 A = TypeVar("A")
 
@@ -31,7 +31,9 @@ class Listed:
     :param status: its status word.
     :param created: when it was created.
     :param name: its name, if jobs of its kind have one.
-    :param inputs: what it was created with, as far as the list shows it.
+    :param inputs: what it was created with; a value that is ``None`` is one that the list does not show.
+    :param answer: the same as the answer to a look at the job, where the list shows as much; it can say more than the
+        status word does.
     """
 
     job_id: str
@@ -39,6 +41,14 @@ class Listed:
     created: datetime | None = None
     name: str | None = None
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    answer: Any = None
+
+    def state(self, kind: JobKind[Any]) -> JobState | None:
+        """Say what the job's status means for a kind of job; ``None`` for an unknown word."""
+        return kind.state(self.status) if self.answer is None else kind.reading(self.answer).state
+
+    def __str__(self) -> str:
+        return f"{self.job_id!r} ({self.status}, created {self.created or 'at an unknown time'})"
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,7 @@ class Submission(Generic[A]):
     :param listing: the endpoint that lists jobs of this kind, where there is one.
     :param listed: turns the answer of the listing into the listed jobs.
     :param name: the field that names the job, where the service keeps one.
+    :param target: the field whose value is the job's id, where a job has no id of its own: a model is deployed or not.
     :param filters: submitted fields that narrow the listing: our field to the listing's.
     :param page: the size of a page, where the listing has pages (``limit`` and ``offset``).
     """
@@ -62,6 +73,7 @@ class Submission(Generic[A]):
     listing: Endpoint[Any] | None = None
     listed: Callable[[Any], Sequence[Listed]] = lambda answer: ()
     name: str | None = None
+    target: str | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     page: int | None = None
 
@@ -86,6 +98,9 @@ def choose(
     *,
     own_name: str | None,
     since: float | None,
+    not_before: float | None = None,
+    earlier: Collection[str] = (),
+    kind: JobKind[Any] | None = None,
 ) -> Choice:
     """
     Decide which of the listed jobs is ours.
@@ -94,24 +109,39 @@ def choose(
     :param listed: what the service lists.
     :param inputs: what was, or would be, submitted.
     :param own_name: the name that was generated for this job; ``None`` if the user chose it or there are no names.
-    :param since: when the first try began, in epoch seconds, if that is known.
+    :param since: when the first try began to send, in epoch seconds, if that is known.
+    :param not_before: a time before which our job cannot have been created, in epoch seconds, for when it is not.
+    :param earlier: jobs that are certainly not the one: those that the same task has started before.
+    :param kind: how to read a job's status, if not as ``submission`` does.
     """
-    live = [job for job in listed if submission.kind.state(job.status) not in (FAILED, CANCELLED)]
+    kind = kind or submission.kind
+    live = [
+        job
+        for job in listed
+        if job.state(kind) not in (FAILED, CANCELLED) and (submission.target or job.job_id not in earlier)
+    ]
     if own_name is not None:
         named = [job for job in live if job.name == own_name]
         return Choice(named[0].job_id) if len(named) == 1 else Choice(doubtful=tuple(named))
+    begin = not_before if since is None else since
+    submitted = {name: value for name, value in inputs.items() if value is not None}
+    # A job of the same name may be ours whatever else the list says of it, since the service may say it differently.
+    alike = {submission.name: inputs.get(submission.name)} if submission.name else inputs
     like_ours = [
         job
         for job in live
-        if all(job.inputs.get(name) == value for name, value in inputs.items() if name in job.inputs)
-        and (since is None or job.created is None or job.created.timestamp() >= since - CLOCK_SKEW)
+        if all(job.inputs.get(name) in (None, value) for name, value in alike.items())
+        and (begin is None or job.created is None or job.created.timestamp() >= begin - CLOCK_SKEW)
     ]
     certain = (
         len(like_ours) == 1
         and submission.name is None
         and since is not None
         and like_ours[0].created is not None
-        # A list that does not show what a job was created with cannot tell ours from another.
-        and bool(like_ours[0].inputs)
+        # A list that does not show all that a job was created with cannot tell ours from another.
+        and all(
+            like_ours[0].inputs.get(name) is not None
+            for name in ([submission.target] if submission.target else submitted)
+        )
     )
     return Choice(like_ours[0].job_id) if certain else Choice(doubtful=tuple(like_ours))

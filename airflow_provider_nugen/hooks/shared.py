@@ -53,6 +53,7 @@ class SharedClient:
         #: The settings whose key the service refused, and how it said so: it need not hear the same from every wait.
         self._refused: Settings | None = None
         self._refusal: RawResponse | None = None
+        self._refused_at = 0.0
 
     @classmethod
     def acquire(cls, service: Service, conn_id: str) -> SharedClient:
@@ -95,7 +96,7 @@ class SharedClient:
         except ApiError as e:
             raise explain(e, call, settings) from None
         if response.status == 401:
-            self._refused, self._refusal = settings, response
+            self._refused, self._refusal, self._refused_at = settings, response, time.monotonic()
         elif response.status == 429:
             self._pace.slow_down(time.monotonic(), retry_after_seconds(response.retry_after, time.time()))
         else:
@@ -124,7 +125,9 @@ class SharedClient:
         """Return a transport with fresh settings; one reading serves all who wait for it."""
         async with self._reading:
             old, age = self._transport, time.monotonic() - self._read_at
-            if old is not None and age < (REREAD_INTERVAL if reread else FRESH):
+            # What was read before the service refused the key, however recently, is no answer to that.
+            outdated = reread and self._read_at < self._refused_at
+            if old is not None and not outdated and age < (REREAD_INTERVAL if reread else FRESH):
                 return old
             try:
                 settings = await aread_settings(self.service, self.conn_id)

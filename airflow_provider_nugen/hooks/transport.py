@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -73,9 +74,14 @@ def _too_large() -> UnreadableResponseError:
     return UnreadableResponseError(f"the answer is larger than {MAX_BODY // 2**20} MiB.")
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an exception to what caused it; urllib3 keeps the cause in ``reason`` and ``args``."""
-    seen: set[int] = set()
+def _chain(error: BaseException, outer: BaseException | None) -> Iterator[BaseException]:
+    """
+    Walk from an exception to what caused it; urllib3 keeps the cause in ``reason`` and ``args``.
+
+    :param error: the exception.
+    :param outer: what was being handled before: Python puts it at the end of the chain, though it caused nothing.
+    """
+    seen = {id(outer)}
     todo: list[object] = [error]
     while todo:
         e = todo.pop(0)
@@ -85,8 +91,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             todo += [e.__cause__, e.__context__, getattr(e, "reason", None), *e.args]
 
 
-def _transport_error(error: Exception, settings: Settings) -> ApiError:
-    chain = list(_chain(error))
+def _transport_error(error: Exception, settings: Settings, outer: BaseException | None) -> ApiError:
+    chain = list(_chain(error, outer))
     if any(isinstance(e, ssl.SSLError) and getattr(e, "library", None) in ("X509", "PEM") for e in chain):
         return _missing_bundle(ca_bundle(settings))  # what cannot be read is ours, not the server's
     if any(isinstance(e, ssl.SSLCertVerificationError) for e in chain):
@@ -142,7 +148,7 @@ class SyncTransport:
         :raises CertificateError: if the server is not who it says.
         :raises UnreadableResponseError: if the answer is too large.
         """
-        settings = self.settings
+        settings, outer = self.settings, sys.exception()
         try:
             with self.session.request(
                 request.method,
@@ -160,7 +166,7 @@ class SyncTransport:
                         raise _too_large()
                 return _raw(response.status_code, bytes(body), response.headers, settings)
         except requests.RequestException as e:
-            raise _transport_error(e, settings) from None
+            raise _transport_error(e, settings, outer) from None
         except OSError as e:  # requests raises it bare for a CA bundle that is not there
             raise _missing_bundle(self.session.verify) from e
 
@@ -201,7 +207,7 @@ class AsyncTransport:
 
     async def send(self, request: Request) -> RawResponse:
         """Send a request and read the answer; raises what :meth:`SyncTransport.send` raises."""
-        body = self._body(request) if request.method != "GET" else {}
+        body, outer = self._body(request) if request.method != "GET" else {}, sys.exception()
         try:
             async with self.session.request(
                 request.method,
@@ -213,7 +219,7 @@ class AsyncTransport:
             ) as response:
                 return _raw(response.status, await _read(response), response.headers, self.settings)
         except (aiohttp.ClientError, TimeoutError, OSError) as e:
-            raise _transport_error(e, self.settings) from None
+            raise _transport_error(e, self.settings, outer) from None
 
     def _body(self, request: Request) -> dict[str, Any]:
         if not request.uploads:

@@ -21,7 +21,7 @@ class Attempt:
     One attempt of a task instance: a try with its retries. Clearing the task begins another attempt.
 
     Retries share a job, attempts do not. The attempt is told by ``ti.max_tries - task.retries``, which is the same in
-    all retries, and another one after each clear.
+    all retries, and another one after each clear (but not after one while the task ran: to Airflow that is a retry).
 
     :param context: the context of the running task.
     """
@@ -32,18 +32,29 @@ class Attempt:
         #: No try before this one can have sent anything.
         self.is_first_try: bool = ti.try_number <= self.number + 1
         identity = "\n".join(map(str, (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)))
-        readable = re.sub(r"[^\w.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
+        readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
         #: What the generated names of all attempts begin with.
         self.stem = f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}-"
         self.name = f"{self.stem}{self.number}"
+        started = getattr(context.get("dag_run"), "start_date", None)
+        #: When the DAG run began, in epoch seconds: no job of ours is older.
+        self.not_before: float | None = started.timestamp() if started else None
         self._store = task_state_store(context)
         stored = None if self._store is None else self._store.get(STORE_KEY)
         self._entry: dict[str, Any] = stored if isinstance(stored, dict) else {}
-        #: What an earlier attempt started, if it is known.
-        self.old_job_id: str | None = None
         if self._entry.get("attempt") != self.number:
-            self.old_job_id = self._entry.get("job_id")
-            self._entry = {}
+            job_id = self._entry.get("job_id")
+            self._entry = {"earlier": [*self.earlier, *([job_id] if job_id else [])]}
+
+    @property
+    def has_memory(self) -> bool:
+        """What a try learned is known to the next."""
+        return self._store is not None
+
+    @property
+    def earlier(self) -> list[str]:
+        """Jobs of this task that it does not go on with: of attempts before, or ended without success."""
+        return list(self._entry.get("earlier") or [])
 
     @property
     def job_id(self) -> str | None:
@@ -58,7 +69,7 @@ class Attempt:
     @property
     def may_have_sent(self) -> bool:
         """A try before this one may have started a job without having learned its id."""
-        return not self.is_first_try if self._store is None else bool(self._entry.get("sending"))
+        return bool(self._entry.get("sending")) if self.has_memory else not self.is_first_try
 
     def sending(self) -> None:
         """Remember, before sending, that it may arrive without an answer."""
@@ -74,7 +85,7 @@ class Attempt:
 
     def ended(self) -> None:
         """Forget the job: it ended without success, and is not adopted again."""
-        self._keep(job_id=None, since=None)
+        self._keep(sending=False, job_id=None, since=None, earlier=[*self.earlier, *filter(None, [self.job_id])])
 
     def _keep(self, **changes: Any) -> None:
         self._entry = {**self._entry, **changes, "attempt": self.number}

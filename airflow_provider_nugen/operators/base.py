@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call
@@ -49,3 +50,23 @@ class ServiceOperator(ServiceTask):
                 if value is not None:
                     context["ti"].xcom_push(key=name, value=value)
         return ids
+
+
+def id_list(value: Sequence[str] | str | None, argument: str) -> list[str]:
+    """
+    Take ids as they come out of templates and XComs.
+
+    :param value: several ids, or one.
+    :param argument: the operator's argument, for errors.
+    :raises AirflowFailException: if there are none, or a template has turned the list into text.
+    """
+    if value is None:
+        raise AirflowFailException(f"{argument} is None: check that the task before handed the ids on.")
+    if not isinstance(value, str):
+        return list(value)
+    if value.lstrip().startswith(("[", "(")):
+        raise AirflowFailException(
+            f"{argument} is text, not a list: {value!r}. Set render_template_as_native_obj=True on the DAG, so that "
+            "templates keep the type of what they render."
+        )
+    return [value]

@@ -24,8 +24,12 @@ def open_file(file: LocalOrRemote, argument: str, *, field: str = "files", limit
     :param limit: the most bytes that the service takes.
     :raises AirflowFailException: if there is no such file, or it is empty or too large.
     """
-    path = ObjectStoragePath(str(file)) if "://" in str(file) else Path(str(file))
-    if not path.is_file():
+    try:
+        path = ObjectStoragePath(str(file)) if "://" in str(file) else Path(str(file))
+        exists = path.is_file()
+    except ValueError as e:  # no filesystem for this kind of URL
+        raise AirflowFailException(f"{argument}: {str(file)!r} cannot be read: {e}.") from None
+    if not exists:
         raise AirflowFailException(f"{argument}: there is no file {str(file)!r}.")
     size = path.stat().st_size
     if size == 0:
@@ -35,4 +39,11 @@ def open_file(file: LocalOrRemote, argument: str, *, field: str = "files", limit
             f"{argument}: {str(file)!r} has {size / 10**6:.1f} MB, more than the {limit / 10**6:g} MB that the service "
             "takes. Split it."
         )
-    return Upload(field, path.name, lambda: cast(BinaryIO, path.open("rb")))
+    return Upload(field, path.name, lambda: _open(path))
+
+
+def _open(path: Path | ObjectStoragePath) -> BinaryIO:
+    if isinstance(path, ObjectStoragePath):
+        # What its own open() returns is a wrapper that HTTP clients do not take for a file.
+        return cast(BinaryIO, path.fs.open(path.path, "rb"))
+    return path.open("rb")

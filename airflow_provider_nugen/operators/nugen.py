@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_nugen.api.endpoint import Upload
-from airflow_provider_nugen.api.errors import ApiError, ResponseError
-from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
+from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
+from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
-from airflow_provider_nugen.api.nugen.models import existing_document_id
-from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
+from airflow_provider_nugen.api.nugen.models import TaskStatus, existing_document_id
+from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowSkipException
 from airflow_provider_nugen.gating import Condition, judge, table
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.hooks.nugen import NugenHook
-from airflow_provider_nugen.operators.base import ServiceOperator
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list
 from airflow_provider_nugen.operators.files import LocalOrRemote, open_file
 from airflow_provider_nugen.operators.start import StartOperator
 
@@ -72,6 +73,11 @@ class UploadDocumentsOperator(NugenOperator):
         one = isinstance(self.files, (str, Path, ObjectStoragePath))
         files = cast("Sequence[LocalOrRemote]", [self.files] if one else self.files)
         opened = [open_file(file, "files", limit=self.max_bytes) for file in files]
+        names = [upload.name for upload in opened]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise AirflowFailException(
+                f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
+            )
         ids = [self._upload(upload) for upload in opened]
         self.hand_on(context, {"document_ids": ids})
         return ids
@@ -128,7 +134,7 @@ class CreateBenchmarkOperator(NugenStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Say what is submitted."""
-        return {"document_ids": list(self.document_ids), "num_questions": int(self.num_questions)}
+        return {"document_ids": id_list(self.document_ids, "document_ids"), "num_questions": int(self.num_questions)}
 
 
 class UploadBenchmarkOperator(NugenStartOperator):
@@ -173,20 +179,12 @@ class UploadBenchmarkOperator(NugenStartOperator):
     def uploads(self) -> Sequence[Upload]:
         """Check the file, and send it along."""
         upload = open_file(self.file, "file", field="file")
-        wanted = endpoints.BENCHMARK_FIELDS[self.hook.settings.revision]
         try:
             with upload.open() as stream:
                 items = json.load(stream)
+            submissions.check_benchmark(items, self.hook.settings.revision)
         except ValueError as e:
-            raise AirflowFailException(f"file {upload.name!r} is no JSON: {e}") from None
-        if not isinstance(items, list) or not items:
-            raise AirflowFailException(f"file {upload.name!r} must be a JSON array with at least one question.")
-        for number, item in enumerate(items, 1):
-            missing = [name for name in wanted if not isinstance(item, dict) or name not in item]
-            if missing:
-                raise AirflowFailException(
-                    f"file {upload.name!r}: item {number} lacks {missing}; each item must have {list(wanted)}."
-                )
+            raise AirflowFailException(f"file {upload.name!r} is no benchmark: {e}.") from None
         return [upload]
 
 
@@ -246,10 +244,14 @@ class CreateAlignmentOperator(NugenStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Say what is submitted."""
+        if self.wait_for_completion and self.wait_for == "evaluation" and not self.benchmark_id:
+            raise AirflowFailException(
+                "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
+            )
         return {
             "name": self.name,
             "base_model": self.base_model,
-            "document_ids": list(self.document_ids),
+            "document_ids": id_list(self.document_ids, "document_ids"),
             "benchmark_id": self.benchmark_id,
             "description": self.description,
             "workflow_id": self.workflow_id,
@@ -265,21 +267,28 @@ class DeployModelOperator(NugenStartOperator):
     XComs: ``return_value`` and ``model_id``.
 
     :param model_id: the model, as ``AlignmentStatusSensor`` returned it.
-    :param early: deploy the newest checkpoint of a training that still runs; API revision C only.
+    :param early: deploy the newest checkpoint of a training that still runs; API revision C only. While there is none
+        the task fails, and a retry can succeed.
     :param nugen_conn_id: the Airflow connection.
     """
 
     submission = submissions.DEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, early: bool | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, model_id: str, early: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
         self.early = early
 
     def inputs(self) -> dict[str, Any]:
         """Say what is submitted."""
-        return {"model_id": self.model_id, "early": self.early}
+        return {"model_id": self.model_id, "early": self.early or None}
+
+    def failed(self, error: ApiError) -> AirflowException:
+        """Make the exception that ends the task: retryable, too, while there is no checkpoint to deploy early."""
+        if self.early and isinstance(error, ResponseError) and error.status == 409:
+            return AirflowException(str(error))
+        return super().failed(error)
 
 
 class CreateEvaluationOperator(NugenStartOperator):
@@ -389,25 +398,37 @@ class UndeployModelOperator(NugenStartOperator):
         """Say what is submitted."""
         return {"model_id": self.model_id}
 
-    def start(self, context: Context) -> str:
-        """Start the undeployment, unless the model is undeployed already."""
+    def execute(self, context: Context) -> Any:
+        """Start the undeployment, and wait for it if so told, unless the model is undeployed already."""
         try:
             self.hook.request(endpoints.UNDEPLOY_MODEL.call(model_id=self.model_id))
         except ApiError as e:
             if not (isinstance(e, ResponseError) and e.status == 400 and self._is_undeployed()):
                 raise self.failed(e) from None
-            self.log.info("Model %r is undeployed already.", self.model_id)
+            self.log.info("Model %r is undeployed already, or about to be.", self.model_id)
+            if self._status(jobs.UNDEPLOYMENT) is None:
+                # It never was deployed, so there is nothing to wait for.
+                return self.hand_on(context, {"model_id": self.model_id})
         finally:
             self.hook.close()
-        return self.model_id
+        ids = self.hand_on(context, {"model_id": self.model_id})
+        return self.wait(context, self.model_id) if self.wait_for_completion else ids
 
     def _is_undeployed(self) -> bool:
         """Say whether that is why the service refused; 400 alone can mean other things."""
+        return submissions.is_undeployed(self._status(jobs.UNDEPLOYMENT), self._status(jobs.DEPLOYMENT))
+
+    def _status(self, kind: JobKind[TaskStatus]) -> TaskStatus | None:
         try:
-            answer = self.hook.request(endpoints.UNDEPLOYMENT_STATUS.call(model_id=self.model_id))
-        except ApiError:
-            return False
-        return jobs.UNDEPLOYMENT.reading(answer).state in (SUCCEEDED, RUNNING)
+            return self.hook.request(kind.call(self.model_id))
+        except NotFoundError:
+            return None
+        except ApiError as e:
+            raise self.failed(e) from None
+
+    def _cancel(self, hook: ServiceHook, job_id: str) -> None:
+        """Let it go on: that a model gets undeployed is what ends its costs."""
+        self.log.info("%s goes on.", self.kind.subject(job_id))
 
 
 class EvaluationGateOperator(NugenOperator):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_nugen.api import seekr
+from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.hooks.seekr import SeekrHook
-from airflow_provider_nugen.operators.base import ServiceOperator
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.waiting import Ending
 
@@ -88,7 +89,7 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
         """Say what is submitted."""
         return {
             "instructions": self.instructions,
-            "files": list(self.files),
+            "files": id_list(self.files, "files"),
             "system_prompt": self.system_prompt,
             "type": self.type,
             "vector_database_id": self.vector_database_id,
@@ -212,8 +213,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         """Create the job or adopt it, add its files, and go on when they are processed."""
         job_id = self.start(context)
         self.hand_on(context, {"data_job_id": job_id})
-        if self.file_ids:
-            self._add_files(job_id)
+        self._add_files(job_id)
         self.kind = seekr.DATA_JOB_FILES
         self.wait(context, job_id, then="files_ready")
         return self._run(context, job_id)
@@ -226,17 +226,30 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     def _add_files(self, job_id: str) -> None:
         """Add the files that a try before this one did not add."""
-        job = self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
-        there = {file.file_id for file in job.files or ()}
-        if missing := [file_id for file_id in self.file_ids if file_id not in there]:
+        wanted = id_list(self.file_ids, "file_ids")
+        if not wanted:
+            return
+        there = {file.file_id for file in self._read(job_id).files or ()}
+        if missing := [file_id for file_id in wanted if file_id not in there]:
             self.send(seekr.ADD_FILES.call(data_job_id=job_id, file_ids=missing, method=self.method))
 
     def _run(self, context: Context, job_id: str) -> Any:
         """Start the job unless that was done already, and wait for it if so told."""
         self.kind = seekr.DATA_JOB
-        job = self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
-        if job.status.upper() == "READY_TO_START":
-            # Should the answer get lost, a retry sees by the status whether it was started.
-            self.send(seekr.START_DATA_JOB.call(data_job_id=job_id))
+        if self._is_ready(job_id):
+            try:
+                self.hook.request(seekr.START_DATA_JOB.call(data_job_id=job_id))
+            except ApiError as e:
+                # Its status tells whether the service acted on what it did not answer.
+                if not e.maybe_processed or self._is_ready(job_id):
+                    raise self.failed(e) from None
+            finally:
+                self.hook.close()
             self.log.info("Started %s.", self.kind.subject(job_id))
         return self.wait(context, job_id) if self.wait_for_completion else {"data_job_id": job_id}
+
+    def _is_ready(self, job_id: str) -> bool:
+        return self._read(job_id).status.upper() == "READY_TO_START"
+
+    def _read(self, job_id: str) -> seekr.DataJob:
+        return self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, JobState
 from airflow_provider_nugen.api.submission import Choice, Listed, Submission, choose
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow_provider_nugen.hooks.base import ServiceHook
@@ -38,6 +38,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
     the time of creation (3.3 and later). A job that failed or was cancelled is never adopted. If it is not certain
     which job is ours, the task fails and lists the candidates. Clearing the task starts a new job, and the log says
     what became of the old one.
+
+    Before Airflow 3.3 a retry does not know whether the try before it sent anything, so it always looks first.
 
     With ``wait_for_completion`` the task ends as the matching sensor does, but a job that failed or was stopped, and a
     ``timeout``, are retryable errors: a retry after a failed job buys a new one, any other retry goes on with the job
@@ -79,6 +81,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
         #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
         #: for a connection.
         self._killer: tuple[ServiceHook, str] | None = None
+        self._killed = False
+        self._job_id: str | None = None
 
     # What a subclass says.
 
@@ -124,12 +128,12 @@ class StartOperator(WaitsForJob, ServiceOperator):
             inputs[name] = own_name = attempt.name
         if attempt.job_id is not None and (adopted := self._adopt_stored(attempt, attempt.job_id)):
             return adopted
-        if attempt.is_first_try:
-            self._report_old_jobs(attempt, named=own_name is not None)
+        if attempt.is_first_try and attempt.number > 0:
+            self._report_old_jobs(attempt, inputs, named=own_name is not None)
         if attempt.may_have_sent and (found := self._find(attempt, inputs, own_name)):
             return found
-        attempt.sending()
         call = self.submission.create.upload(self.uploads(), **inputs)
+        attempt.sending()
         try:
             job_id = self.submission.created_id(self.hook.request(call), inputs)
         except ApiError as e:
@@ -149,12 +153,20 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     def _adopt_stored(self, attempt: Attempt, job_id: str) -> str | None:
         """Go on with the job that a try before this one started, unless it ended without success."""
-        reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
+        subject = self.kind.subject(job_id)
+        try:
+            reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
+        except NotFoundError as e:
+            # A fresh id is not visible everywhere at once, so this need not mean that the job is gone.
+            raise AirflowException(
+                f"{e} A try before this one started {subject}. A retry looks for it again; if it is gone for good, "
+                "clear the task to start another one."
+            ) from None
         if reading.state in (FAILED, CANCELLED):
-            self.log.info("%s of the try before is %s: starting another.", self.kind.subject(job_id), reading.word)
+            self.log.info("%s of the try before is %s: starting another.", subject, reading.word)
             attempt.ended()
             return None
-        self.log.info("Going on with %s of the try before (%s).", self.kind.subject(job_id), reading.word)
+        self.log.info("Going on with %s of the try before (%s).", subject, reading.word)
         return job_id
 
     def _find(self, attempt: Attempt, inputs: Mapping[str, Any], own_name: str | None) -> str | None:
@@ -168,14 +180,23 @@ class StartOperator(WaitsForJob, ServiceOperator):
         choice = Choice()
         for pause in LOOKS:
             time.sleep(pause)
-            choice = choose(self.submission, self._list(inputs), inputs, own_name=own_name, since=attempt.since)
+            choice = choose(
+                self.submission,
+                self._list(inputs),
+                inputs,
+                own_name=own_name,
+                since=attempt.since,
+                not_before=attempt.not_before,
+                earlier=attempt.earlier,
+                kind=self.kind,
+            )
             if choice.job_id or choice.doubtful:
                 break
         if choice.doubtful:
-            listed = ", ".join(f"{job.job_id!r} ({job.status}, created {job.created})" for job in choice.doubtful)
             raise AirflowFailException(
-                f"{doubt} one of these: {listed}. It is not certain which, so none is adopted and none is started. If "
-                f"one of them is this task's, go on with its id; if none is, clear the task to start a new {label}."
+                f"{doubt} one of these: {', '.join(map(str, choice.doubtful))}. It is not certain which, so none is "
+                "adopted and none is started. If one of them is this task's, go on with its id; if none is, clear the "
+                f"task to start a new {label}."
             )
         if choice.job_id:
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(choice.job_id))
@@ -183,50 +204,58 @@ class StartOperator(WaitsForJob, ServiceOperator):
         return choice.job_id
 
     def _list(self, inputs: Mapping[str, Any]) -> list[Listed]:
-        submission, listed = self.submission, list[Listed]()
+        submission, listed, offset = self.submission, dict[str, Listed](), 0
         if submission.listing is None:
-            return listed
+            return []
         filters = {theirs: inputs[ours] for ours, theirs in submission.filters.items()}
         while True:
-            page = {"limit": submission.page, "offset": len(listed)} if submission.page else {}
+            page = {"limit": submission.page, "offset": offset} if submission.page else {}
             try:
-                items = submission.listed(self.hook.request(submission.listing.call(**filters, **page)))
+                jobs = submission.listed(self.hook.request(submission.listing.call(**filters, **page)))
             except NotFoundError:
-                return listed
-            listed += items
-            if not submission.page or len(items) < submission.page:
-                return listed
+                jobs = []
+            known = len(listed)
+            listed |= {job.job_id: job for job in jobs}
+            offset += len(jobs)
+            # A service that takes no notice of the offset brings the same page for ever.
+            if not submission.page or len(jobs) < submission.page or len(listed) == known:
+                return list(listed.values())
 
-    def _report_old_jobs(self, attempt: Attempt, named: bool) -> None:
+    def _report_old_jobs(self, attempt: Attempt, inputs: Mapping[str, Any], named: bool) -> None:
         """Say what became of the jobs that this task started before it was cleared."""
+        old: list[tuple[str, str, JobState | None]] = []
         try:
-            if attempt.old_job_id is not None:
-                word = self.kind.reading(self.hook.request(self.kind.call(attempt.old_job_id))).word
-                old = [(attempt.old_job_id, word)]
-            elif named and attempt.number > 0:
-                listed = self._list(self.inputs())
-                old = [(job.job_id, job.status) for job in listed if (job.name or "").startswith(attempt.stem)]
-            else:
-                return
+            for job_id in attempt.earlier:
+                reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
+                old.append((job_id, reading.word, reading.state))
+            if named and not old:
+                old = [
+                    (job.job_id, job.status, job.state(self.kind))
+                    for job in self._list(inputs)
+                    if (job.name or "").startswith(attempt.stem)
+                ]
         except ApiError as e:
-            self.log.warning("What became of the job that this task started before it was cleared is not known: %s", e)
-            return
-        for job_id, word in old:
-            fate = "it goes on, and is billed" if self.kind.state(word) in (RUNNING, None) else "it is over"
+            self.log.warning("What became of what this task started before it was cleared is not known: %s", e)
+        for job_id, word, state in old:
             self.log.warning(
-                "Before it was cleared this task started %s: %s (%s). It starts another one now.",
+                "Before it was cleared this task started %s: %s%s. It starts another one now.",
                 self.kind.subject(job_id),
                 word,
-                fate,
+                ", so it goes on and may be billed" if state in (RUNNING, None) else "",
+            )
+        if not old and not (named or attempt.has_memory):
+            self.log.warning(
+                "This task was cleared, and starts a new %s. Airflow keeps no memory of one that it may have started "
+                "before (3.3 and later do): if there is one, it goes on.",
+                self.kind.label,
             )
 
     # Waiting.
 
     def job_id(self, context: Context) -> object:
-        """Say which job is waited for: the one that was handed on before deferring."""
+        """Say which job is waited for; after deferring, the one that was handed on before."""
         ti = context["ti"]
-        job_id = ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
-        return job_id or Attempt(context).job_id
+        return self._job_id or ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
 
     def wait(self, context: Context, job_id: str, then: str = "execute_complete") -> Any:
         """
@@ -236,6 +265,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         :param job_id: the job.
         :param then: the method that goes on afterwards, if it waits in the triggerer.
         """
+        self._job_id = job_id
         now = time.time()
         waiter = self.waiter(
             job_id,
@@ -250,8 +280,12 @@ class StartOperator(WaitsForJob, ServiceOperator):
             Memory(now),
         )
         self._get_ready_to_kill(job_id)
+        if self._killed:
+            self.on_kill()  # was called before there was a job to cancel
         decision = self.look(waiter)
         if decision.ending is None and self.deferrable:
+            # Also with do_xcom_push=False, which is about results: whoever resumes or cancels the wait needs the id.
+            context["ti"].xcom_push(key=self.kind.id_name, value=job_id)
             self.defer_to(waiter, then, cancel_on_kill=self.cancel_on_kill)
         return self.finish(decision.ending or self._wait_here(waiter, decision), context)
 
@@ -289,6 +323,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     def on_kill(self) -> None:
         """Cancel the job that is waited for, if so told and the service can."""
+        self._killed = True
         if self._killer is None:
             return
         (hook, job_id), self._killer = self._killer, None
@@ -300,7 +335,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def _cancel(self, hook: ServiceHook, job_id: str) -> None:
         subject = self.kind.subject(job_id)
         if self.kind.cancel is None:
-            self.log.warning("%s cannot cancel: %s goes on, and is billed.", self.kind.service.name, subject)
+            self.log.warning("%s cannot cancel: %s goes on, and may be billed.", self.kind.service.name, subject)
             return
         try:
             hook.request(self.kind.cancel.call(**{self.kind.id_name: job_id}))

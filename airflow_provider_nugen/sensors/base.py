@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -85,14 +87,16 @@ class WaitsForJob(ServiceTask):
         try:
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as e:
-            return self.finish(self._last_look(e, context), context)
+            lost = e
+        return self.finish(self._last_look(lost, context), context)
 
     def _last_look(self, error: Exception, context: Context) -> Ending:
-        now, settings = time.time(), WaitSettings()
+        now, budget, settings = time.time(), self.timeout, WaitSettings()
         if isinstance(error, TaskDeferralTimeout):
-            sooner = self.execution_timeout is not None and self.execution_timeout.total_seconds() < self.timeout
-            settings = WaitSettings(execution_deadline=now) if sooner else WaitSettings(deadline=now)
-        waiter = self.waiter(self.job_id(context), settings, Memory(began=now - self.timeout))
+            settings = WaitSettings(deadline=now)
+            if self.execution_timeout is not None and self.execution_timeout.total_seconds() < budget:
+                budget, settings = self.execution_timeout.total_seconds(), WaitSettings(execution_deadline=now)
+        waiter = self.waiter(self.job_id(context), settings, Memory(began=now - budget))
         decision = self.look(waiter)
         self.hook.close()
         return decision.ending or Ending(
@@ -219,8 +223,27 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         skip = self.never_fail or (self.soft_fail and ending.outcome is not Outcome.UNREACHABLE)
         return (AirflowSkipException if skip else self.exceptions[ending.outcome])(ending.message)
 
+    @contextmanager
+    def _flags(self) -> Iterator[None]:
+        """Let the flags hold for Airflow's own clocks, too, which may strike in a sleep as well as in a look."""
+        try:
+            yield
+        except (AirflowSensorTimeout, AirflowTaskTimeout) as e:
+            if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(e)) from e
+            raise
+
     def execute(self, context: Context) -> Any:
         """Look; if the job is not done, defer, or look again in the way that ``mode`` says."""
+        with self._flags():
+            return self._execute(context)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after deferring."""
+        with self._flags():
+            return super().resume_execution(next_method, next_kwargs, context)
+
+    def _execute(self, context: Context) -> Any:
         self._waiter = self._begin(context)
         if not self.deferrable:
             return super().execute(context)

@@ -131,6 +131,21 @@ async def test_a_refused_key_is_sent_once_and_a_changed_one_is_tried(
     await client.release()
 
 
+async def test_a_key_that_changes_right_after_the_connection_was_read_is_found(
+    connection: Callable[..., str], server: Server
+) -> None:
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    server.script += [READY, REFUSED, READY]
+    await client.send(call())
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    with pytest.raises(UnauthorizedError):
+        await client.send(call())
+    assert await client.reread() is True
+    assert (await client.send(call())).status == "READY"
+    assert keys(server)[-1] == "new-key-of-ours"
+    await client.release()
+
+
 async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
     connection: Callable[..., str], server: Server
 ) -> None:

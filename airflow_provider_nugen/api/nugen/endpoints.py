@@ -35,6 +35,11 @@ NUGEN = Service(
 )
 
 _V3 = "/api/v3"
+#: Source: Nugen facts, "Upload documents".
+_NEW_DOCUMENT = (
+    "Check the ids. The service does not find a document before it is READY: wait for new ones with "
+    "DocumentStatusSensor."
+)
 
 ALIGNMENT_STATUS = Endpoint(
     NUGEN,
@@ -67,6 +72,7 @@ CREATE_ALIGNMENT = Endpoint(
         "benchmark_id": "benchmark_id",
         "description": "description",
     },
+    hints={400: "Choose a base model that can be aligned, and check the other arguments.", 404: _NEW_DOCUMENT},
 )
 DEPLOYMENT_STATUS = Endpoint(
     NUGEN,
@@ -85,6 +91,10 @@ DEPLOY_MODEL = Endpoint(
     by(B=f"{_V3}/models/deploy-model/{{model_id}}", C=f"{_V3}/models/{{model_id}}/deployment"),
     models.read_model_id,
     query={"early": by(B=None, C="early")},
+    hints={
+        404: "Check the id, and wait for the alignment with AlignmentStatusSensor: before its end there is no model.",
+        409: "There may be no checkpoint to deploy early yet: try again later, for example with retries.",
+    },
 )
 #: Revision C's path is not known: revision B's is kept (source: Nugen facts, table of revisions).
 UNDEPLOYMENT_STATUS = Endpoint(
@@ -116,6 +126,10 @@ CREATE_EVALUATION = Endpoint(
         "model_id_2": by(B="model_id_2", C="baseline_model_id"),
         "custom_metrics": "custom_metrics",
         "name": by(B=None, C="evaluation_name"),
+    },
+    hints={
+        404: "Check the ids of model and benchmark. The service does not find a benchmark before it is READY: wait for "
+        "a new one with BenchmarkStatusSensor.",
     },
 )
 #: The same path in all revisions, so it tests host and key whatever ``api_revision`` says.
@@ -153,6 +167,7 @@ CREATE_BENCHMARK = Endpoint(
     by(B=f"{_V3}/benchmark/create", C=f"{_V3}/benchmarks/create"),
     models.BenchmarkCreated.read,
     body={"document_ids": by(B="documents", C="document_ids"), "num_questions": "num_questions"},
+    hints={404: _NEW_DOCUMENT},
 )
 UPLOAD_BENCHMARK = Endpoint(
     NUGEN,
@@ -162,6 +177,7 @@ UPLOAD_BENCHMARK = Endpoint(
     models.BenchmarkCreated.read,
     body={"name": by(B="name", C="benchmark_name"), "document_id": "document_id", "description": "description"},
     multipart=True,
+    hints={400: "Check the file against what the service says.", 404: _NEW_DOCUMENT},
 )
 #: What each item of a benchmark file must have, by API revision.
 BENCHMARK_FIELDS = {
@@ -181,6 +197,7 @@ EVALUATION_RESULTS = Endpoint(
     "GET",
     f"{_V3}/evaluations/{{evaluation_id}}/results",
     models.EvaluationResults.read,
+    hints={400: "An evaluation has no results before it is done: wait for it with EvaluationStatusSensor."},
 )
 LIST_EVALUATIONS = Endpoint(
     NUGEN,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
 from airflow_provider_nugen.api.submission import Listed, Submission
 
@@ -14,6 +17,7 @@ def _alignments(answer: list[models.AlignmentStatus]) -> list[Listed]:
             item.created_date,
             item.alignment_name,
             {"name": item.alignment_name, "base_model": item.base_model, "document_ids": item.document_ids},
+            item,
         )
         for item in answer
         if item.alignment_id
@@ -61,6 +65,7 @@ UNDEPLOYMENT = Submission(
     kind=jobs.UNDEPLOYMENT,
     create=endpoints.UNDEPLOY_MODEL,
     created_id=lambda answer, inputs: str(inputs["model_id"]),
+    target="model_id",
 )
 #: A model is deployed or not: its own status tells whether a deployment that may have been started runs.
 DEPLOYMENT = Submission(
@@ -69,6 +74,7 @@ DEPLOYMENT = Submission(
     created_id=lambda answer, inputs: str(inputs["model_id"]),
     listing=endpoints.DEPLOYMENT_STATUS,
     listed=_deployment,
+    target="model_id",
     filters={"model_id": "model_id"},
 )
 #: There is no list of benchmarks, so one that may have been started cannot be looked for.
@@ -78,3 +84,44 @@ BENCHMARK = Submission(
 BENCHMARK_UPLOAD = Submission(
     kind=jobs.BENCHMARK, create=endpoints.UPLOAD_BENCHMARK, created_id=lambda answer, inputs: answer.benchmark_id
 )
+
+
+def check_benchmark(items: Any, revision: str) -> None:
+    """
+    Check the content of a benchmark file.
+
+    :param items: the file, parsed as JSON.
+    :param revision: the API revision that it is sent to.
+    :raises ValueError: naming the first item that the service would refuse.
+    """
+    if not isinstance(items, list) or not items:
+        raise ValueError("it must be a JSON array with at least one question")
+    wanted = endpoints.BENCHMARK_FIELDS[revision]
+    for number, item in enumerate(items, 1):
+        missing = [name for name in wanted if not isinstance(item, dict) or name not in item]
+        if missing:
+            raise ValueError(
+                f"item {number} lacks {', '.join(missing)}; API revision {revision} wants {', '.join(wanted)} in each"
+            )
+
+
+def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.TaskStatus | None) -> bool:
+    """
+    Say whether a model is undeployed, or about to be.
+
+    The service refuses to undeploy such a model with 400, but 400 alone can mean other things, too.
+
+    :param undeployment: the status of its undeployment; ``None`` if it never was undeployed.
+    :param deployment: the status of its deployment; ``None`` if it never was deployed.
+    """
+    if (
+        deployment is None
+        or deployment.status.upper() == "UNDEPLOYED"
+        or jobs.DEPLOYMENT.reading(deployment).state not in (RUNNING, SUCCEEDED)
+    ):
+        return True
+    if undeployment is None or jobs.UNDEPLOYMENT.reading(undeployment).state not in (RUNNING, SUCCEEDED):
+        return False
+    # Both tell of a task that may be long over: the later one counts.
+    started, ended = deployment.start_time, undeployment.start_time
+    return started is None or ended is None or started <= ended

@@ -1,0 +1,169 @@
+"""
+Let two hundred waits survive on a real Airflow, with PostgreSQL, against the simulated services.
+
+The exit code is 0 only if every wait ended exactly once, in the right way, whatever broke meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import requests
+
+from demo.__main__ import PROJECT, Stopped, _raise_on_signals
+from demo.client import AirflowApiError
+from demo.local_airflow import claim_home
+from demo.processes import ServiceDied
+from demo.report import Reporter
+from survival.deployment import SupervisedAirflow
+from survival.faults import CONNECTIONS, FAULTS, PEACE, Fault, Scene
+from survival.report import report
+from survival.services import Database, Simulator
+from survival.verdict import ENDED, Row, judge
+from survival.waits import DAGS, LONG, LONG_DAG, SHORT, Wait
+
+#: The first fault begins when so many of the waits are deferred, as a share: the others begin meanwhile.
+STARTED = 0.5
+#: Seconds that the waits whose jobs ended during a fault have to end, once it is mended.
+PATIENCE = 150.0
+
+#: What a deployment of this size on two cores has: no worker waits, and a dead triggerer is noticed soon.
+CONFIG = {
+    "AIRFLOW__CORE__PARALLELISM": "6",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "15",
+}
+TRIGGERER_HEALTH_CHECK_THRESHOLD = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the suite.
+
+    :param arguments: command line arguments, those of the program by default.
+    :return: exit code.
+    """
+    options = _parser().parse_args(arguments)
+    _raise_on_signals()
+    reporter = Reporter()
+    try:
+        return _run(options.home, [f for f in FAULTS if options.only in f.name], reporter)
+    except Stopped as stopped:
+        return 128 + stopped.signum
+    except (ServiceDied, AirflowApiError, TimeoutError, RuntimeError, requests.RequestException) as error:
+        reporter.block("The suite broke off", f"{type(error).__name__}: {error}")
+        reporter.notes({"logs": str(options.home)})
+        reporter.console.print("0 passed, 1 failed")
+        return 1
+
+
+def _run(home: Path, faults: Sequence[Fault], reporter: Reporter) -> int:
+    lock = claim_home(home)
+    try:
+        with (
+            Database(home / "postgres") as database,
+            Simulator(home / "simulator") as simulator,
+            _airflow(home / "airflow", database, simulator, reporter) as airflow,
+        ):
+            try:
+                scene = Scene(airflow, simulator, database, lambda text: reporter.say("", text))
+                for wait in (*LONG, *SHORT):
+                    simulator.set_job(wait.kind.name, wait.job_id, [(wait.kind.running, 0)])
+                airflow.wait_for_dags(DAGS)
+                for dag_id in DAGS:
+                    airflow.unpause(dag_id)
+                scene.start_waits(LONG_DAG, STARTED)
+                rows, deaths, left = [], [], list(LONG)
+                for fault in (*faults, PEACE):
+                    rows.append(_strike(fault, scene, left))
+                    deaths += [f"{name} ({fault.name})" for name in airflow.deaths]
+                    airflow.deaths.clear()
+                _settle(scene, {wait.job_id for dag_id in scene.started for wait in DAGS[dag_id].waits})
+                simulator.note_changes()
+                verdicts = judge(airflow, scene.started, simulator.jobs())
+            finally:
+                reporter.say("survival", "stopping")
+    finally:
+        os.close(lock)
+    for row in rows:
+        row.verdicts = [verdict for verdict in verdicts if verdict.wait.job_id in row.hit]
+    exit_code = report(reporter, rows, verdicts, simulator.changes, deaths)
+    reporter.say("survival", "stopped; nothing is left running")
+    return exit_code
+
+
+def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
+    """Let a fault happen, and return when the waits whose jobs ended meanwhile have ended."""
+    fault.before(scene)
+    hit = scene.deferred()
+    scene.say(f"--- {fault.name}: {len(hit)} waits")
+    own = [wait for wait in left if wait in hit][: fault.ending]
+    left[:] = [wait for wait in left if wait not in own]
+    own += [wait for wait in hit if wait in SHORT and wait.timeout is None]
+    for number, wait in enumerate(own):
+        seconds = 1 + (fault.seconds - 1) * (number + 1) / len(own)
+        scene.simulator.set_job(wait.kind.name, wait.job_id, [(wait.kind.running, seconds), (wait.last_word, 0)])
+    fault.apply(scene)
+    time.sleep(fault.seconds)
+    scene.airflow.wait_until(lambda: fault.until(scene), PATIENCE)
+    fault.restore(scene)
+    scene.say("mended")
+    # Also those that began meanwhile.
+    hit |= scene.deferred()
+    ids = {wait.job_id for wait in (*own, *(wait for wait in hit if wait.timeout))}
+    _settle(scene, ids)
+    return Row(fault.name, frozenset(wait.job_id for wait in hit), frozenset(ids))
+
+
+def _settle(scene: Scene, job_ids: set[str]) -> None:
+    """Wait until waits have ended, or until it makes no sense to wait any longer."""
+
+    def ended() -> bool:
+        return job_ids <= {
+            DAGS[dag_id].mapped[task.key.task_id][task.key.map_index].job_id
+            for dag_id in scene.started
+            for task in scene.airflow.task_instances(dag_id, dag_id)
+            if task.state in ENDED
+        }
+
+    if scene.airflow.wait_until(ended, PATIENCE):
+        scene.say(f"{len(job_ids)} waits have ended")
+    else:
+        scene.say(f"not all of {len(job_ids)} waits have ended after {PATIENCE:.0f} s")
+
+
+def _airflow(home: Path, database: Database, simulator: Simulator, reporter: Reporter) -> SupervisedAirflow:
+    access = {"host": simulator.url, "password": simulator.api_key}
+    return SupervisedAirflow(
+        home,
+        Path(__file__).parent / "dags",
+        connections={conn_id: {"conn_type": conn_type, **access} for conn_id, conn_type in CONNECTIONS.items()},
+        config=CONFIG,
+        env={"PYTHONPATH": str(PROJECT)},
+        database_url=database.url,
+        triggerers=2,
+        triggerer_health_check_threshold=TRIGGERER_HEALTH_CHECK_THRESHOLD,
+        say=lambda text: reporter.say("airflow", text),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m survival", description=__doc__)
+    parser.add_argument(
+        "--home",
+        type=lambda text: Path(text).absolute(),
+        default=PROJECT / ".survival",
+        help="folder for everything that is written; default: .survival in the project",
+    )
+    parser.add_argument("--only", default="", metavar="TEXT", help="only the faults with this text in their names")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+"""The private Airflow with a supervisor, as every deployment has one: what dies by itself is started again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import quote
+
+import requests
+
+from demo.client import AirflowApiError, Run, TaskInstance
+from demo.local_airflow import JOB_TYPES, LocalAirflow, triggerer_name
+
+#: Seconds between two looks at the tasks.
+LOOK_INTERVAL = 2.0
+
+
+class SupervisedAirflow(LocalAirflow):
+    """A private Airflow which, once it has started, starts again what died by itself."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: What died by itself, each time that it did.
+        self.deaths: list[str] = []
+        self._supervised = False
+
+    def start(self) -> None:
+        """Start everything, see :class:`demo.local_airflow.LocalAirflow`."""
+        super().start()
+        self._supervised = True
+
+    def check(self) -> None:
+        """Start again what died by itself, once the start is over."""
+        if not self._supervised:
+            super().check()
+            return
+        for name, service in self.processes.services.items():
+            if not service.alive and not service.may_end:
+                self.deaths.append(name)
+                # The rest of its container ends with it.
+                self.processes.end([service], grace=0)
+                self._start_service(name)
+
+    def kill_triggerers(self, *indexes: int) -> None:
+        """
+        Kill triggerers with SIGKILL.
+
+        :param indexes: which ones, counted from 0.
+        """
+        for index in indexes:
+            self.kill_triggerer(index)
+
+    def start_triggerers(self, *indexes: int) -> None:
+        """
+        Start triggerers that were killed, and return when they work.
+
+        :param indexes: which ones, counted from 0.
+        """
+        job_type = JOB_TYPES["triggerer"]
+        before = self.jobs(job_type)
+        for index in indexes:
+            self._start_service(triggerer_name(index))
+        self.wait_until(lambda: len(self.jobs(job_type) - before) >= len(indexes), 120)
+
+    def set_password(self, conn_id: str, conn_type: str, password: str) -> None:
+        """
+        Change the password of a connection.
+
+        :param conn_id: its id.
+        :param conn_type: its type, which the API wants to hear again.
+        :param password: the new password.
+        """
+        self._send(
+            "PATCH",
+            f"/api/v2/connections/{quote(conn_id, safe='')}",
+            params={"update_mask": "password"},
+            json={"connection_id": conn_id, "conn_type": conn_type, "password": password},
+        )
+
+    def tasks_in(self, state: str) -> list[TaskInstance]:
+        """
+        Return the tasks of all DAGs that are in a state.
+
+        :param state: the state.
+        """
+        found = self._collect("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", state=state)
+        return [TaskInstance.from_json(raw) for raw in found]
+
+    def count_in(self, run: Run, state: str) -> int:
+        """
+        Return how many tasks of a run are in a state.
+
+        :param run: the run.
+        :param state: the state.
+        """
+        path = f"/api/v2/dags/{quote(run.dag_id, safe='')}/dagRuns/{quote(run.run_id, safe='')}/taskInstances"
+        return int(self._send("GET", path, params={"state": state, "limit": 1})["total_entries"])
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float, interval: float = LOOK_INTERVAL) -> bool:
+        """
+        Wait, whatever dies meanwhile, and while the api-server does not answer.
+
+        :param condition: what is waited for.
+        :param timeout: seconds.
+        :param interval: seconds between two looks.
+        :return: whether it came true.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            self.check()
+            try:
+                if condition():
+                    return True
+            except (AirflowApiError, requests.RequestException) as error:
+                if isinstance(error, AirflowApiError) and error.status < 500:
+                    raise
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(interval)

@@ -1,0 +1,178 @@
+"""What breaks while the waits wait: each fault is a declaration."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from demo.client import Run, TaskInstance
+from survival.deployment import SupervisedAirflow
+from survival.services import Database, Simulator
+from survival.waits import DAGS, LONG, SHORT_DAG, Wait
+
+#: Connection ids and types.
+CONNECTIONS = {"nugen_default": "nugen", "seekr_default": "seekr"}
+TRIGGERERS = (0, 1)
+#: Seconds for a DAG run's tasks to be deferred.
+START_TIMEOUT = 300.0
+
+
+@dataclass
+class Scene:
+    """
+    What faults happen to.
+
+    :param airflow: the private Airflow.
+    :param simulator: the simulated services.
+    :param database: the metadata database.
+    :param say: tells what happens.
+    """
+
+    airflow: SupervisedAirflow
+    simulator: Simulator
+    database: Database
+    say: Callable[[str], None]
+    #: The DAGs that were started.
+    started: list[str] = field(default_factory=list, init=False)
+
+    def deferred(self) -> set[Wait]:
+        """Return the waits that are deferred now."""
+        tasks: list[TaskInstance] = []
+
+        def read() -> bool:
+            tasks[:] = self.airflow.tasks_in("deferred")
+            return True
+
+        self.airflow.wait_until(read, START_TIMEOUT)
+        return {DAGS[task.run.dag_id].mapped[task.key.task_id][task.key.map_index] for task in tasks}
+
+    def start_waits(self, dag_id: str, share: float = 1.0) -> None:
+        """
+        Start a DAG run, and return when its waits are deferred.
+
+        :param dag_id: the DAG.
+        :param share: how many of them, as a share.
+        """
+        self.started.append(dag_id)
+        run = Run(dag_id, self.airflow.trigger(dag_id, run_id=dag_id))
+        wanted = share * len(DAGS[dag_id].waits)
+        if not self.airflow.wait_until(lambda: self.airflow.count_in(run, "deferred") >= wanted, START_TIMEOUT):
+            raise TimeoutError(f"{self.airflow.count_in(run, 'deferred')} of {wanted:.0f} waits are deferred")
+
+
+def _nothing(scene: Scene) -> None:
+    pass
+
+
+def _at_once(scene: Scene) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Fault:
+    """
+    Something that goes wrong for a while.
+
+    :param name: shown in the table.
+    :param apply: breaks it.
+    :param restore: mends it.
+    :param seconds: how long it stays broken.
+    :param ending: how many of the long waits' jobs end meanwhile.
+    :param before: called before the waits that it hits are counted.
+    :param until: what must be true, too, before it is mended.
+    """
+
+    name: str
+    apply: Callable[[Scene], None]
+    restore: Callable[[Scene], None]
+    seconds: float
+    ending: int
+    before: Callable[[Scene], None] = _nothing
+    until: Callable[[Scene], bool] = _at_once
+
+
+def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any]) -> Fault:
+    """Declare that the services answer badly, in the way of :class:`~airflow_provider_nugen.simulator.faults.Fault`."""
+    return Fault(
+        name,
+        apply=lambda scene: scene.simulator.add_fault(**answer),
+        restore=lambda scene: scene.say(f"it struck {scene.simulator.clear_faults()} requests"),
+        seconds=seconds,
+        ending=ending,
+    )
+
+
+def _rotate_key(scene: Scene) -> None:
+    # Airflow first, as one does: a refused key that the connection still has ends a wait.
+    key = secrets.token_urlsafe(24)
+    for conn_id, conn_type in CONNECTIONS.items():
+        scene.airflow.set_password(conn_id, conn_type, key)
+    scene.simulator.rotate_key(key)
+
+
+def _deadlines_have_passed(scene: Scene) -> bool:
+    """
+    Say whether every deadline of the short waits has passed, and Airflow itself has ended the early ones.
+
+    A deadline counts from the start of its task.
+    """
+    tasks = [
+        (task, DAGS[SHORT_DAG].mapped[task.key.task_id][task.key.map_index])
+        for task in scene.airflow.task_instances(SHORT_DAG, SHORT_DAG)
+    ]
+    shortest = min(wait.timeout for wait in DAGS[SHORT_DAG].waits if wait.timeout)
+    if any(task.state == "deferred" for task, wait in tasks if wait.timeout == shortest):
+        return False
+    ends = [task.start_date.timestamp() + (wait.timeout or 0) for task, wait in tasks if task.start_date]
+    return time.time() > max(ends) + 1
+
+
+FAULTS = (
+    _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}),
+    Fault(
+        "triggerers killed (-9), restarted",
+        apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
+        restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
+        seconds=8,
+        ending=12,
+    ),
+    Fault(
+        "one of two triggerers killed (-9)",
+        apply=lambda scene: scene.airflow.kill_triggerers(0),
+        restore=lambda scene: scene.airflow.start_triggerers(0),
+        seconds=20,
+        ending=12,
+    ),
+    Fault(
+        "service killed, restarted on its port",
+        apply=lambda scene: scene.simulator.stop(signal.SIGKILL),
+        restore=lambda scene: scene.simulator.start(),
+        seconds=8,
+        ending=12,
+    ),
+    _answers("every third connection dropped", 30, 12, {"action": "drop", "every": 3}),
+    _answers("every tenth answer 20 s late", 40, 12, {"action": "delay", "seconds": 20, "every": 10}),
+    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=10, ending=12),
+    Fault(
+        "deadline while no triggerer runs",
+        before=lambda scene: scene.start_waits(SHORT_DAG),
+        apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
+        until=_deadlines_have_passed,
+        restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
+        seconds=20,
+        ending=24,
+    ),
+    Fault(
+        "database restarted",
+        apply=lambda scene: scene.database.stop(),
+        restore=lambda scene: scene.database.start(),
+        seconds=8,
+        ending=20,
+    ),
+)
+#: The jobs that outlive them all.
+PEACE = Fault("none any more", apply=_nothing, restore=_nothing, seconds=30, ending=len(LONG))

@@ -1,0 +1,111 @@
+"""A worker that dies: runs one try of a task in a process of its own, which can be killed at any point."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import airflow_provider_nugen
+from airflow_provider_nugen.operators import start
+from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator
+
+#: Each task may be tried so often.
+RETRIES = 40
+_CODE = str(Path(airflow_provider_nugen.__file__).parent)
+
+
+class FileStore:
+    """A task state store that outlives the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str, default: Any = None) -> Any:
+        file = self.folder / f"{key}.json"
+        return json.loads(file.read_text()) if file.exists() else default
+
+    def set(self, key: str, value: Any) -> None:
+        beside = self.folder / "new"
+        beside.write_text(json.dumps(value))
+        beside.replace(self.folder / f"{key}.json")
+
+
+def die_at(line: int) -> None:
+    """Kill this process when so many lines of the provider have been executed."""
+    executed = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal executed
+        if not frame.f_code.co_filename.startswith(_CODE):
+            return None
+        if event == "line":
+            executed += 1
+            if executed >= line:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.settrace(trace)
+
+
+def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: str, line: int | None) -> None:
+    """
+    Run one try.
+
+    :param folder: where the store is, and where the result is written.
+    :param task_id: names the task instance.
+    :param try_number: which try it is, from 1.
+    :param memory: whether there is a task state store.
+    :param connection: the connection, as JSON.
+    :param line: kill this process when so many lines of the provider have been executed.
+    """
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
+    os.environ["AIRFLOW_CONN_NUGEN_DEFAULT"] = connection
+    # Between two tries of a real task lie minutes, not milliseconds.
+    start.LOOKS = (0.0, 0.1, 0.3)
+    task = CreateAlignmentOperator(
+        task_id=task_id, base_model="nugen-flash-instruct", document_ids=["doc-demo-1"], retries=RETRIES
+    )
+    xcoms: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        task=task,
+        dag_id="crash",
+        run_id="a_run",
+        task_id=task_id,
+        map_index=-1,
+        try_number=try_number,
+        max_tries=RETRIES,
+        xcom_push=lambda key, value: xcoms.__setitem__(key, value),
+    )
+    context: dict[str, Any] = {"ti": ti, "dag_run": SimpleNamespace(start_date=datetime.now(UTC))}
+    if memory:
+        context["task_state_store"] = FileStore(folder)
+    if line is not None:
+        die_at(line)
+    result = task.execute(context)  # type: ignore[arg-type]
+    sys.settrace(None)
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+def count_lines(*args: Any) -> None:
+    """Run one try, and write how many lines of the provider it took."""
+    executed = 0
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        nonlocal executed
+        if not frame.f_code.co_filename.startswith(_CODE):
+            return None
+        executed += event == "line"
+        return trace
+
+    folder: Path = args[0]
+    sys.settrace(trace)
+    main(*args)
+    (folder / "lines.json").write_text(json.dumps(executed))

@@ -1,0 +1,115 @@
+"""The worker is killed at a random point, again and again: in the end there is one job per task instance."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from . import crash_child
+from .support import Service
+
+#: Task instances per case, each of which is killed at least once.
+TIMES = 50
+#: What also goes wrong, with the first request of each task instance: the service acts on it, but says so to nobody.
+FAULTS: dict[str, dict[str, Any] | None] = {
+    "killed": None,
+    "killed, connection dropped": {"action": "drop", "processed": True},
+    "killed, 502": {"action": "status", "status": 502, "processed": True},
+}
+#: Repeats a run: the seed that a failed one has printed.
+SEED = "AIRFLOW_PROVIDER_NUGEN_TEST_SEED"
+
+
+class Worker:
+    """Runs tries in processes of their own."""
+
+    def __init__(self, connection: str, memory: bool) -> None:
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([crash_child.__name__])
+        self._arguments = memory, connection
+
+    def run(
+        self, folder: Path, task_id: str, number: int, *, line: int | None = None, seconds: float | None = None
+    ) -> bool:
+        """
+        Run a try, and kill it when it has executed so many lines, or after so many seconds.
+
+        :return: whether it ended by itself.
+        """
+        return self._run(crash_child.main, folder, task_id, number, line, seconds) == 0
+
+    def measure(self, folder: Path) -> tuple[int, float]:
+        """Return how many lines and how many seconds a try takes."""
+        for number in range(3):
+            (folder / str(number)).mkdir()
+            began = time.monotonic()
+            assert self._run(crash_child.main, folder / str(number), f"measure-{number}", 1, None, None) == 0
+            seconds = time.monotonic() - began
+        (folder / "lines").mkdir()
+        assert self._run(crash_child.count_lines, folder / "lines", "lines", 1, None, None) == 0
+        return json.loads((folder / "lines" / "lines.json").read_text()), seconds
+
+    def _run(
+        self,
+        target: Callable[..., None],
+        folder: Path,
+        task_id: str,
+        number: int,
+        line: int | None,
+        seconds: float | None,
+    ) -> int | None:
+        process = self._context.Process(target=target, args=(folder, task_id, number, *self._arguments, line))
+        process.start()
+        process.join(seconds)
+        if seconds is not None and process.exitcode is None:
+            process.kill()
+        process.join(60)
+        return process.exitcode
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize("trouble", FAULTS)
+def test_one_live_job_per_task_instance(
+    make_service: Callable[..., Service], key: str, tmp_path: Path, trouble: str, memory: bool
+) -> None:
+    service = make_service()
+    worker = Worker(json.dumps(service.simulator.nugen_connection()), memory)
+    lines, seconds = worker.measure(tmp_path)
+    service.reset(key)
+    seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(2**32))
+    print(f"{SEED}={seed}")
+    rand = random.Random(seed)
+    tries = kills = 0
+    for number in range(TIMES):
+        folder, task_id = tmp_path / f"task-{number}", f"task-{number}"
+        folder.mkdir()
+        before = set(service.live())
+        service.world.clear_faults()
+        if (fault := FAULTS[trouble]) is not None:
+            service.fault(operation="create_alignment", **fault)
+        for try_number in range(1, crash_child.RETRIES):
+            tries += 1
+            kill: dict[str, Any] = {}
+            if try_number <= rand.randint(1, 3):
+                kill = rand.choice([{"line": rand.randint(1, lines)}, {"seconds": rand.uniform(0, seconds * 1.2)}])
+            done = worker.run(folder, task_id, try_number, **kill)
+            kills += not done
+            if done:
+                break
+            assert kill, f"{task_id} failed by itself (seed {seed})"
+        # A request of a process that was killed may still be on its way.
+        time.sleep(0.02)
+        started = set(service.live()) - before
+        assert len(started) == 1, f"{task_id} has started {started} (seed {seed})"
+        assert json.loads((folder / "result.json").read_text()) == {"alignment_id": started.pop()}
+    assert kills >= TIMES / 2, f"{kills} of {tries} tries were killed"
+    print(f"{kills} of {tries} tries were killed")
+    assert len(service.live()) == TIMES

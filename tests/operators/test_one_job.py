@@ -1,0 +1,584 @@
+"""One job per attempt: whatever happens to a try, the retry goes on with its job; a cleared task starts anew."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider_nugen.compat import AirflowException, AirflowFailException
+from airflow_provider_nugen.operators.nugen import (
+    CreateAlignmentOperator,
+    CreateBenchmarkOperator,
+    CreateEvaluationOperator,
+    DeployModelOperator,
+    UploadBenchmarkOperator,
+)
+from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator, SeekrCreateDataJobOperator
+from airflow_provider_nugen.simulator.timeline import Stage
+
+from .support import ALIGNMENT, BENCHMARK, DOCUMENTS, POKE, Life, Service
+
+#: How an answer gets lost although the service has acted.
+LOST = {
+    "dropped": {"action": "drop", "processed": True},
+    "502": {"action": "status", "status": 502, "processed": True},
+    "504": {"action": "status", "status": 504, "processed": True},
+    "408": {"action": "status", "status": 408, "processed": True},
+    "503 without Retry-After": {"action": "status", "status": 503, "processed": True},
+}
+#: How a request fails without having been acted on.
+REFUSED = {
+    "429": {"action": "status", "status": 429, "retry_after": "0"},
+    "503 with Retry-After": {"action": "status", "status": 503, "retry_after": "0"},
+}
+
+
+def alignment(**arguments: Any) -> CreateAlignmentOperator:
+    return CreateAlignmentOperator(task_id="align", retries=3, **{**ALIGNMENT, **arguments})
+
+
+def evaluation(service: Service, **arguments: Any) -> Callable[[], CreateEvaluationOperator]:
+    model_id = service.trained()
+    return lambda: CreateEvaluationOperator(
+        task_id="evaluate", retries=3, **{"model_id": model_id, "benchmark_id": BENCHMARK, **arguments}
+    )
+
+
+def seekr(**arguments: Any) -> SeekrCreateAlignmentOperator:
+    return SeekrCreateAlignmentOperator(task_id="align", retries=3, instructions="Be kind.", files=["f-1"], **arguments)
+
+
+# Names that are generated.
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_lost_answer_is_made_up_for_in_the_same_try(
+    service: Service, key: str, logs: Any, fault: str, memory: bool
+) -> None:
+    service.fault(operation="create_alignment", **LOST[fault])
+    run = Life(alignment, key, memory=memory).run()
+    assert [run.value["alignment_id"]] == service.live()
+    assert any("not known whether the service acted" in line for line in logs.at("warning"))
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize("fault", REFUSED)
+def test_what_was_refused_is_sent_again(service: Service, key: str, fault: str, memory: bool) -> None:
+    service.fault(operation="create_alignment", times=2, **REFUSED[fault])
+    run = Life(alignment, key, memory=memory).run()
+    assert [run.value["alignment_id"]] == service.live()
+    assert service.asked("create_alignment") == 3
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_what_is_refused_for_long_fails_the_try_and_is_sent_by_the_retry(
+    service: Service, key: str, memory: bool
+) -> None:
+    service.fault("status", "create_alignment", status=429, retry_after="0", times=4)
+    life = Life(alignment, key, memory=memory)
+    assert life.run().ending is AirflowException
+    assert [life.run().value["alignment_id"]] == service.live()
+    # Who remembers that nothing was sent need not look.
+    assert service.asked("list_alignments") == (0 if memory else 2)
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_service_that_stays_down_after_it_acted(service: Service, key: str, memory: bool) -> None:
+    service.fault(operation="create_alignment", **LOST["502"])
+    down = service.fault("status", "list_alignments", status=502, times=None)
+    life = Life(alignment, key, memory=memory)
+    assert life.run().ending is AirflowException
+    assert life.run().ending is AirflowException
+    assert down.operation == "list_alignments"
+    service.world.clear_faults()
+    assert [life.run().value["alignment_id"]] == service.live()
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_request_that_never_arrived_is_sent_by_the_retry(service: Service, key: str, memory: bool) -> None:
+    service.fault("drop", "create_alignment")
+    life = Life(alignment, key, memory=memory)
+    first = life.run()
+    assert first.ending is AirflowException
+    assert "A retry looks again" in str(first.error)
+    assert [life.run().value["alignment_id"]] == service.live()
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_try_that_dies_after_its_request(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch, memory: bool
+) -> None:
+    life = Life(alignment, key, memory=memory)
+    with monkeypatch.context() as patch:
+
+        def die(*args: Any) -> Any:
+            raise KeyboardInterrupt
+
+        patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.started", die)
+        with pytest.raises(KeyboardInterrupt):
+            life.run()
+    assert [life.run().value["alignment_id"]] == service.live()
+    assert service.asked("create_alignment") == 1
+
+
+def test_the_retry_goes_on_with_the_stored_job(service: Service, key: str) -> None:
+    life = Life(lambda: alignment(name="A name of my own"), key)
+    first, second = life.run(), life.run()
+    assert first.value == second.value
+    assert service.asked("list_alignments") == 0
+
+
+def test_a_stored_job_that_is_not_found_yet_is_neither_lost_nor_paid_twice(service: Service, key: str) -> None:
+    life = Life(alignment, key)
+    first = life.run()
+    service.fault("status", "alignment_status", status=404)
+    second = life.run()
+    assert second.ending is AirflowException
+    assert f"started alignment '{first.value['alignment_id']}'" in str(second.error)
+    assert life.run().value == first.value
+    assert len(service.live()) == 1
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize("end", ["fail", "stop"])
+def test_a_job_that_ended_without_success_is_never_adopted(service: Service, key: str, end: str, memory: bool) -> None:
+    life = Life(alignment, key, memory=memory)
+    first = life.run().value["alignment_id"]
+    if end == "fail":
+        service.world.fail_job(first, "out of memory")
+    else:
+        service.world.stop_job(first)
+    second = life.run().value["alignment_id"]
+    assert second != first
+    assert service.live() == [second]
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_job_whose_training_broke_is_not_adopted_whatever_its_word(service: Service, key: str, memory: bool) -> None:
+    life = Life(alignment, key, memory=memory)
+    first = life.run().value["alignment_id"]
+    service.world.override_job(first, gpu_training_completed=False)
+    assert life.run().value["alignment_id"] != first
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_job_that_failed_after_its_training_is_not_paid_again(service: Service, key: str, memory: bool) -> None:
+    life = Life(alignment, key, memory=memory)
+    first = life.run().value["alignment_id"]
+    service.world.override_job(first, status="FAILED", gpu_training_completed=True, model_id="m-1")
+    assert life.run().value["alignment_id"] == first
+    assert len(service.jobs()) == 1
+
+
+def test_two_jobs_of_the_generated_name_are_listed(service: Service, key: str) -> None:
+    life = Life(alignment, key, memory=False)
+    life.run()
+    job = service.jobs()[0]
+    service.world.add_job("alignment", "twin", [Stage("PROCESSING")], inputs=job.inputs)
+    run = life.run()
+    assert run.ending is AirflowFailException
+    assert f"'{job.id}' (PROCESSING, created 20" in str(run.error)
+    assert "'twin' (PROCESSING, created 20" in str(run.error)
+
+
+def test_names_tell_task_instances_apart_and_are_plain_ascii(service: Service, key: str) -> None:
+    lives = [Life(alignment, key, map_index=index) for index in (-1, 0, 1)]
+    lives[0].ti.dag_id = "überschrift mit leerzeichen" + "x" * 300
+    for life in lives:
+        life.run()
+    names = [job.inputs["name"] for job in service.jobs()]
+    assert len(set(names)) == 3
+    assert all(name.isascii() and " " not in name and len(name) < 100 for name in names)
+
+
+# Clearing.
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_cleared_task_starts_anew_and_says_what_became_of_the_old_job(
+    service: Service, key: str, logs: Any, memory: bool
+) -> None:
+    life = Life(alignment, key, memory=memory)
+    first = life.run().value["alignment_id"]
+    life.clear()
+    second = life.run().value["alignment_id"]
+    assert service.live() == [first, second]
+    (line,) = [line for line in logs.at("warning") if "Before it was cleared" in line]
+    assert f"alignment '{first}': PROCESSING, so it goes on and may be billed" in line
+    # And its retries go on with the new one, of which nothing is said.
+    assert life.run().value["alignment_id"] == second
+    assert len([line for line in logs.at("warning") if "Before it was cleared" in line]) == 1
+
+
+def test_a_cleared_task_tells_of_its_failed_job(service: Service, key: str, logs: Any) -> None:
+    life = Life(lambda: alignment(name="mine", wait_for_completion=True, poke_interval=POKE, deferrable=False), key)
+    service.fault("delay", "alignment_status", seconds=0.3)
+    service.world.add_fault({"action": "delay", "operation": "create_alignment", "seconds": 0})
+    service.world.config.durations = {}
+    job_id: list[str] = []
+
+    class Failing(CreateAlignmentOperator):
+        def wait(self, context: Any, job_id_: str, then: str = "execute_complete") -> Any:
+            job_id.append(job_id_)
+            service.world.fail_job(job_id_, "out of memory")
+            return super().wait(context, job_id_, then)
+
+    life.make = lambda: Failing(task_id="align", name="mine", retries=3, wait_for_completion=True, **ALIGNMENT)
+    assert life.run().ending is AirflowException
+    life.clear()
+    assert life.run().ending is AirflowException
+    (line,) = [line for line in logs.at("warning") if "Before it was cleared" in line]
+    assert f"alignment '{job_id[0]}': FAILED. It starts another one now." in line
+
+
+def test_a_cleared_task_whose_old_job_cannot_be_read_starts_anew_all_the_same(
+    service: Service, key: str, logs: Any
+) -> None:
+    life = Life(alignment, key)
+    life.run()
+    life.clear()
+    service.fault("status", "alignment_status", status=404)
+    assert life.run().value["alignment_id"] == service.live()[-1]
+    assert any("before it was cleared is not known" in line for line in logs.at("warning"))
+    assert len(service.live()) == 2
+
+
+def test_without_memory_and_names_a_cleared_task_says_that_it_does_not_know(
+    service: Service, key: str, logs: Any
+) -> None:
+    life = Life(evaluation(service), key, memory=False)
+    life.run()
+    life.clear()
+    life.run()
+    assert len(service.live("evaluation")) == 2
+    assert any("keeps no memory" in line for line in logs.at("warning"))
+
+
+def test_clearing_a_task_while_it_runs_is_a_retry_to_airflow(service: Service, key: str) -> None:
+    life = Life(alignment, key)
+    first = life.run().value
+    # Neither max_tries nor retries change then.
+    assert life.run().value == first
+
+
+# Names that the user chose.
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_name_that_the_user_chose_is_never_used_to_adopt(service: Service, key: str, memory: bool) -> None:
+    service.fault(operation="create_alignment", **LOST["dropped"])
+    life = Life(lambda: alignment(name="A name of my own"), key, memory=memory)
+    run = life.run()
+    assert run.ending is AirflowFailException
+    (job_id,) = service.live()
+    assert f"'{job_id}' (PROCESSING" in str(run.error)
+    assert "none is adopted and none is started" in str(run.error)
+    assert life.run().ending is AirflowFailException
+    assert service.live() == [job_id]
+
+
+def test_jobs_of_other_names_are_no_candidates(service: Service, key: str) -> None:
+    service.world.add_job("alignment", "other", [Stage("PROCESSING")], inputs={**ALIGNMENT, "name": "other"})
+    service.fault("drop", "create_alignment")
+    life = Life(lambda: alignment(name="mine"), key)
+    assert life.run().ending is AirflowException
+    assert life.run().value["alignment_id"] == service.live()[-1]
+
+
+def test_a_job_of_the_chosen_name_is_a_candidate_whatever_else_the_list_says(service: Service, key: str) -> None:
+    service.fault(operation="create_alignment", **LOST["dropped"])
+    service.world.add_fault({"action": "delay", "operation": "list_alignments", "seconds": 0.0})
+    life = Life(lambda: alignment(name="mine"), key)
+    original = service.world.add_job
+
+    def shown_otherwise(*args: Any, **fields: Any) -> Any:
+        job = original(*args, **fields)
+        job.overrides = {"base_model": "Nugen Flash (instruct)", "document_ids": None}
+        return job
+
+    service.world.add_job = shown_otherwise  # type: ignore[method-assign]
+    try:
+        assert life.run().ending is AirflowFailException
+    finally:
+        service.world.add_job = original  # type: ignore[method-assign]
+
+
+def test_an_old_job_of_the_chosen_name_is_no_candidate(service: Service, key: str) -> None:
+    old = service.world.add_job("alignment", "old", [Stage("PROCESSING")], inputs={**ALIGNMENT, "name": "mine"})
+    old.created = time.time() - 3600
+    service.fault("drop", "create_alignment", times=1)
+    for memory in (True, False):
+        life = Life(lambda: alignment(name="mine"), key, memory=memory)
+        service.world.clear_faults()
+        service.fault("drop", "create_alignment")
+        assert life.run().ending is AirflowException
+        new = life.run().value["alignment_id"]
+        assert new != "old"
+        service.world.stop_job(new)
+
+
+# Jobs without names.
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_an_evaluation_is_found_by_what_was_submitted_and_when(service: Service, key: str, fault: str) -> None:
+    make = evaluation(service)
+    yesterday = service.world.add_job("evaluation", "old", [Stage("READY")], inputs=make().inputs())
+    yesterday.created -= 86400
+    service.world.add_job("evaluation", "other", [Stage("PROCESSING")], inputs={**make().inputs(), "benchmark_id": "b"})
+    service.fault(operation="create_evaluation", **LOST[fault])
+    run = Life(make, key).run()
+    assert run.value["evaluation_id"] == service.live("evaluation")[-1]
+    assert len(service.live("evaluation")) == 3
+
+
+def test_an_evaluation_of_a_dead_try_is_found_only_with_memory(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for memory, ending in ((True, None), (False, AirflowFailException)):
+        service.reset(key)
+        life = Life(evaluation(service), key, memory=memory)
+        with monkeypatch.context() as patch:
+
+            def die(*args: Any) -> Any:
+                raise KeyboardInterrupt
+
+            patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.started", die)
+            with pytest.raises(KeyboardInterrupt):
+                life.run()
+        run = life.run()
+        assert run.ending is ending
+        (job_id,) = service.live("evaluation")
+        assert (job_id in str(run.error)) if ending else run.value["evaluation_id"] == job_id
+
+
+def test_two_evaluations_alike_are_listed(service: Service, key: str) -> None:
+    make = evaluation(service)
+    service.world.add_job("evaluation", "twin", [Stage("PROCESSING")], inputs=make().inputs())
+    service.fault(operation="create_evaluation", **LOST["502"])
+    run = Life(make, key).run()
+    assert run.ending is AirflowFailException
+    for job_id in service.live("evaluation"):
+        assert repr(job_id) in str(run.error)
+
+
+@pytest.mark.parametrize("argument", [{"model_id_2": "nugen-flash-instruct"}, {"custom_metrics": ["f1"]}])
+def test_an_evaluation_is_not_adopted_when_the_list_does_not_show_all_it_was_created_with(
+    service: Service, key: str, argument: dict[str, Any]
+) -> None:
+    # Perhaps it is the one without: from the list nobody can tell.
+    make = evaluation(service, **argument)
+    service.fault("drop", "create_evaluation")
+    service.world.add_job("evaluation", "single", [Stage("PROCESSING")], inputs=evaluation(service)().inputs())
+    run = Life(make, key).run()
+    assert run.ending is AirflowFailException
+    assert "'single'" in str(run.error)
+
+
+def test_a_cleared_evaluation_does_not_adopt_the_one_before(service: Service, key: str) -> None:
+    # However little time lies between the two.
+    life = Life(evaluation(service), key)
+    first = life.run().value["evaluation_id"]
+    life.clear()
+    service.fault("drop", "create_evaluation")
+    assert life.run().ending is AirflowException
+    second = life.run().value["evaluation_id"]
+    assert second != first
+    assert len(service.live("evaluation")) == 2
+
+
+def test_the_whole_list_is_read(service: Service, key: str) -> None:
+    make = evaluation(service)
+    for number in range(205):
+        job = service.world.add_job("evaluation", f"e-{number}", [Stage("READY")], inputs=make().inputs())
+        job.created = 1.0
+    service.fault(operation="create_evaluation", **LOST["502"])
+    original, asked = service.world.add_job, service.asked("list_evaluations")
+
+    def oldest(*args: Any, **fields: Any) -> Any:
+        # The order of the list is not stated, so let ours come last.
+        job = original(*args, **fields)
+        jobs = service.world.jobs
+        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}  # type: ignore[assignment]
+        return job
+
+    service.world.add_job = oldest  # type: ignore[method-assign]
+    try:
+        run = Life(make, key).run()
+    finally:
+        service.world.add_job = original  # type: ignore[method-assign]
+    assert run.value["evaluation_id"] in service.live("evaluation")
+    assert service.asked("list_evaluations") - asked == 3
+
+
+def test_a_list_that_takes_no_notice_of_the_offset_does_not_go_on_for_ever(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider_nugen.api.nugen import endpoints, models
+
+    page = [{"evaluation_id": f"e-{n}", "status": "READY", "created_at": "2020-01-01T00:00:00Z"} for n in range(100)]
+    items = [models.ListedEvaluation.read(item) for item in page]
+    calls: list[Any] = []
+
+    def request(self: Any, call: Any) -> Any:
+        if call.endpoint is endpoints.LIST_EVALUATIONS:
+            calls.append(call)
+            return items
+        return original(self, call)
+
+    from airflow_provider_nugen.hooks.base import ServiceHook
+
+    original = ServiceHook.request
+    monkeypatch.setattr(ServiceHook, "request", request)
+    service.fault("drop", "create_evaluation")
+    assert Life(evaluation(service), key).run().ending is AirflowException
+    assert len(calls) == 2 * 2  # looks, and pages each
+
+
+@pytest.mark.parametrize("revision", ["B", "C"])
+@pytest.mark.parametrize("early", [False, True])
+def test_a_deployment_is_the_models_own(
+    make_service: Callable[..., Service], key: str, revision: str, early: bool
+) -> None:
+    if early and revision == "B":
+        pytest.skip("no such field")
+    service = make_service(nugen_revision=revision)
+    model_id = service.trained()
+    service.fault(operation="deploy", **LOST["502"])
+    run = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, early=early, retries=1), key).run()
+    assert run.value == {"model_id": model_id}
+    assert service.asked("deploy") == 1
+
+
+def test_a_deployment_that_never_began_is_sent_again(make_service: Callable[..., Service], key: str) -> None:
+    for revision in "BC":
+        service = make_service(nugen_revision=revision)
+        model_id = service.trained()
+        service.fault("drop", "deploy")
+        life = Life(lambda model=model_id: DeployModelOperator(task_id="deploy", model_id=model, retries=1), key)
+        assert life.run().ending is AirflowException
+        assert life.run().value == {"model_id": model_id}
+        assert service.asked("deploy") == 2
+
+
+def test_a_redeployment_after_a_clear_is_found_although_its_id_is_the_same(service: Service, key: str) -> None:
+    model_id = service.trained()
+    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key)
+    life.run()
+    life.clear()
+    service.fault(operation="deploy", **LOST["502"])
+    assert life.run().value == {"model_id": model_id}
+    assert service.asked("deploy") == 2
+
+
+def test_an_old_deployment_is_not_adopted_without_memory(service: Service, key: str) -> None:
+    # It may have ended since: the status of its task says COMPLETED for ever.
+    model_id = service.trained()
+    service.world.add_job("deployment", model_id, [Stage("COMPLETED")])
+    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=False)
+    life.ti.try_number = 1
+    run = life.run()
+    assert run.ending is AirflowFailException
+    assert repr(model_id) in str(run.error)
+
+
+# Jobs that are not listed.
+
+
+@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("kind", ["create", "upload"])
+def test_a_benchmark_that_may_have_been_made_is_not_made_again(
+    service: Service, key: str, tmp_path: Any, fault: str, kind: str
+) -> None:
+    file = tmp_path / "benchmark.json"
+    file.write_text(json.dumps([{"question_num": 1, "question": "q", "answer": "a"}]))
+    makes = {
+        "create": lambda: CreateBenchmarkOperator(task_id="b", document_ids=DOCUMENTS, num_questions=3, retries=3),
+        "upload": lambda: UploadBenchmarkOperator(
+            task_id="b", file=file, name="n", document_id=DOCUMENTS[0], retries=3
+        ),
+    }
+    life = Life(makes[kind], key)
+    service.fault(operation=f"{kind}_benchmark", **LOST[fault])
+    run = life.run()
+    assert run.ending is AirflowFailException
+    assert "has no list to look for it" in str(run.error)
+    assert life.run().ending is AirflowFailException
+    assert len(service.jobs("benchmark")) == 1
+    life.clear()
+    assert life.run().value["benchmark_id"] == service.jobs("benchmark")[-1].id
+
+
+def test_a_benchmark_is_reused_by_the_retry_where_its_id_was_stored(service: Service, key: str) -> None:
+    life = Life(lambda: CreateBenchmarkOperator(task_id="b", document_ids=DOCUMENTS, num_questions=3, retries=3), key)
+    assert life.run().value == life.run().value
+    assert len(service.jobs("benchmark")) == 1
+
+
+@pytest.mark.parametrize("fault", LOST)
+def test_a_seekr_alignment_that_may_have_been_started_is_named_not_adopted(
+    service: Service, key: str, fault: str
+) -> None:
+    old = service.world.add_job("seekr_alignment", "old", [Stage("running")])
+    old.created -= 86400
+    service.fault(operation="seekr_generate", **LOST[fault])
+    life = Life(seekr, key)
+    run = life.run()
+    assert run.ending is AirflowFailException
+    (job,) = [job for job in service.jobs("seekr_alignment") if job.id != "old"]
+    assert repr(job.id) in str(run.error)
+    assert "'old'" not in str(run.error)
+    assert len(service.jobs("seekr_alignment")) == 2
+
+
+def test_without_memory_jobs_from_before_the_dag_run_are_no_candidates(service: Service, key: str) -> None:
+    old = service.world.add_job("seekr_alignment", "old", [Stage("running")])
+    old.created -= 86400
+    life = Life(seekr, key, memory=False)
+    service.fault("status", "seekr_generate", status=429, retry_after="0", times=4)
+    assert life.run().ending is AirflowException
+    assert life.run().value["alignment_job_id"] != "old"
+    # Of one that a try of this run may have started, that cannot be said.
+    assert life.run().ending is AirflowFailException
+    life.began = datetime.now(UTC) - timedelta(days=2)
+    run = life.run()
+    assert "'old'" in str(run.error)
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize("operation", ["seekr_create_data_job", "seekr_add_files", "seekr_start_data_job"])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_data_job_is_one_whatever_answer_gets_lost(
+    make_service: Callable[..., Service], key: str, operation: str, fault: str, memory: bool
+) -> None:
+    service = make_service(speed=1000)
+
+    def make() -> SeekrCreateDataJobOperator:
+        return SeekrCreateDataJobOperator(
+            task_id="data",
+            job_type="principle_files",
+            file_ids=["f-1", "f-2"],
+            instructions="Be kind.",
+            poke_interval=POKE,
+            retries=3,
+        )
+
+    service.fault(operation=operation, **LOST[fault])
+    life = Life(make, key, memory=memory)
+    run = life.run()
+    if operation == "seekr_add_files":
+        assert run.ending is AirflowException
+        run = life.run()
+    (job,) = service.jobs("data_job")
+    assert run.value == {"data_job_id": job.id}
+    assert job.inputs["file_ids"] == ["f-1", "f-2"]
+    assert len(service.jobs("seekr_alignment")) == 1
+    # What was done already is not done again.
+    assert life.run().value == {"data_job_id": job.id}
+    assert len(service.jobs("seekr_alignment")) == 1

@@ -1,0 +1,7 @@
+"""Fixtures of the sensor tests."""
+
+from __future__ import annotations
+
+from .support import hurry, logs, make_service, quick_retries, service, services
+
+__all__ = ["hurry", "logs", "make_service", "quick_retries", "service", "services"]

@@ -1,0 +1,141 @@
+"""Conditions over metrics: what can be written, what is met, and what is no answer at all."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_nugen.gating import Condition, judge, table
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("accuracy >= 0.9", ("accuracy", ">=", 0.9, False)),
+        ("accuracy>=.9", ("accuracy", ">=", 0.9, False)),
+        ("  loss <  1e-3 ", ("loss", "<", 0.001, False)),
+        ("delta > -0.5", ("delta", ">", -0.5, False)),
+        ("f1-score == 1", ("f1-score", "==", 1.0, False)),
+        ("rouge.l != 0", ("rouge.l", "!=", 0.0, False)),
+        ("accuracy > baseline", ("accuracy", ">", 0.0, True)),
+        ("accuracy >= baseline + 0.02", ("accuracy", ">=", 0.02, True)),
+        ("uncertainty <= baseline-0.1", ("uncertainty", "<=", -0.1, True)),
+        ("baseline > 1", ("baseline", ">", 1.0, False)),
+    ],
+)
+def test_a_condition_is_read(text: str, expected: tuple[Any, ...]) -> None:
+    condition = Condition.parse(text)
+    assert (condition.metric, condition.op, condition.number, condition.baseline) == expected
+    assert condition.text == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "accuracy",
+        "accuracy >= ",
+        "accuracy => 0.9",
+        "accuracy = 0.9",
+        ">= 0.9",
+        "accuracy >= 0.9 and loss < 1",
+        "0.8 < accuracy < 0.9",
+        "accuracy >= high",
+        "accuracy >= baseline * 2",
+        "accuracy >= baseline +",
+        "accuracy >= nan",
+        "accuracy >= 1e",
+        None,
+        0.9,
+    ],
+)
+def test_what_is_no_condition_is_refused_with_an_example(text: Any) -> None:
+    with pytest.raises(ValueError, match=r"accuracy >= 0\.9"):
+        Condition.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [
+        ("a >= 0.5", True),
+        ("a > 0.5", False),
+        ("a <= 0.5", True),
+        ("a < 0.5", False),
+        ("a == 0.5", True),
+        ("a != 0.5", False),
+        ("a > baseline", True),
+        ("a >= baseline + 0.2", True),
+        ("a >= baseline + 0.21", False),
+        ("a < baseline - 0.1", False),
+        ("whole >= baseline", True),
+    ],
+)
+def test_a_condition_is_judged(text: str, met: bool) -> None:
+    metrics, baseline = {"a": 0.5, "whole": 3}, {"a": 0.3, "whole": 2}
+    (verdict,) = judge([Condition.parse(text)], metrics, baseline)
+    assert verdict.met is met
+
+
+def test_margins_are_added_as_people_write_them() -> None:
+    # In binary 0.1 + 0.2 is a little more than 0.3.
+    (verdict,) = judge([Condition.parse("a >= baseline + 0.2")], {"a": 0.3}, {"a": 0.1})
+    assert verdict.met
+    assert verdict.threshold == 0.3
+
+
+@pytest.mark.parametrize("value", [None, True, "0.9", math.nan, math.inf, [0.9], {"value": 0.9}])
+@pytest.mark.parametrize("where", ["the evaluation", "the baseline"])
+@pytest.mark.parametrize("op", [">=", "!=", "<"])
+def test_what_is_no_number_is_an_error_and_not_a_pass(value: Any, where: str, op: str) -> None:
+    good, bad = {"a": 0.5, "b": 1}, {"a": value, "b": 1}
+    metrics, baseline = (bad, good) if where == "the evaluation" else (good, bad)
+    with pytest.raises(ValueError, match=rf"{where} has no metric 'a' that is a number \(there are: b\)"):
+        judge([Condition.parse(f"a {op} baseline")], metrics, baseline)
+
+
+def test_there_may_be_no_metrics_at_all() -> None:
+    with pytest.raises(ValueError, match=r"\(there are: none\)"):
+        judge([Condition.parse("a > 1")], {}, None)
+
+
+def test_a_baseline_is_needed() -> None:
+    with pytest.raises(ValueError, match="needs a baseline"):
+        judge([Condition.parse("a > baseline")], {"a": 1}, None)
+
+
+NUMBERS = st.floats(-1e6, 1e6)
+
+
+@given(NUMBERS, NUMBERS)
+def test_opposites_never_agree(value: float, number: float) -> None:
+    for one, other in ((">=", "<"), (">", "<="), ("==", "!=")):
+        conditions = [Condition.parse(f"a {op} {number!r}") for op in (one, other)]
+        first, second = judge(conditions, {"a": value}, None)
+        assert first.met is not second.met
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_condition_or_refused(text: str) -> None:
+    try:
+        condition = Condition.parse(text)
+    except ValueError:
+        return
+    assert condition.metric in text
+
+
+def test_the_table_shows_each_condition_with_its_verdict() -> None:
+    verdicts = judge(
+        [Condition.parse("accuracy >= baseline + 0.02"), Condition.parse("loss < 0.1")],
+        {"accuracy": 0.93, "loss": 0.25},
+        {"accuracy": 0.9},
+    )
+    head, *rows = [line for line in table(verdicts).splitlines() if any(char.isalnum() for char in line)]
+    for name in ("metric", "value", "condition", "threshold", "verdict"):
+        assert name in head
+    assert all(text in rows[0] for text in ("accuracy", "0.93", "accuracy >= baseline + 0.02", "0.92", " met "))
+    assert all(text in rows[1] for text in ("loss", "0.25", "loss < 0.1", "0.1", "NOT met"))
+    assert "\x1b" not in table(verdicts), "no colours in a log"
