@@ -42,6 +42,8 @@ DAGS = (
     DemoDag("nugen_alignment_pipeline", {"poke_interval": 2}),
     DemoDag("seekr_alignment", {"poke_interval": 2}),
     DemoDag("nugen_evaluate_many", {"poke_interval": 2}),
+    DemoDag("nugen_mlops_pipeline", {"poke_interval": 2}),
+    DemoDag("seekr_data_job", {"poke_interval": 2}),
 )
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import requests
 
-from demo.client import AirflowApiError, Run, TaskInstance
+from demo.client import AirflowApiError, TaskInstance
 from demo.local_airflow import JOB_TYPES, LocalAirflow, triggerer_name
 
 #: Seconds between two looks at the tasks.
@@ -87,15 +87,14 @@ class SupervisedAirflow(LocalAirflow):
         found = self._collect("/api/v2/dags/~/dagRuns/~/taskInstances", "task_instances", state=state)
         return [TaskInstance.from_json(raw) for raw in found]
 
-    def count_in(self, run: Run, state: str) -> int:
+    def count_in(self, *states: str) -> int:
         """
-        Return how many tasks of a run are in a state.
+        Return how many tasks of all DAGs are in one of these states.
 
-        :param run: the run.
-        :param state: the state.
+        :param states: states; ``none`` before the scheduler has seen the task.
         """
-        path = f"/api/v2/dags/{quote(run.dag_id, safe='')}/dagRuns/{quote(run.run_id, safe='')}/taskInstances"
-        return int(self._send("GET", path, params={"state": state, "limit": 1})["total_entries"])
+        params = {"state": states, "limit": 1}
+        return int(self._send("GET", "/api/v2/dags/~/dagRuns/~/taskInstances", params=params)["total_entries"])
 
     def wait_until(self, condition: Callable[[], bool], timeout: float, interval: float = LOOK_INTERVAL) -> bool:
         """

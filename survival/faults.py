@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.client import Run, TaskInstance
+from demo.client import TaskInstance
 from survival.deployment import SupervisedAirflow
 from survival.services import Database, Simulator
 from survival.waits import DAGS, LONG, SHORT_DAG, Wait
@@ -17,8 +17,10 @@ from survival.waits import DAGS, LONG, SHORT_DAG, Wait
 #: Connection ids and types.
 CONNECTIONS = {"nugen_default": "nugen", "seekr_default": "seekr"}
 TRIGGERERS = (0, 1)
-#: Seconds for a DAG run's tasks to be deferred.
-START_TIMEOUT = 300.0
+#: Seconds for workers to do what there is to do.
+START_TIMEOUT = 600.0
+#: States of a task that a worker has, or is about to have.
+BUSY = ("scheduled", "queued", "running", "restarting", "up_for_retry", "up_for_reschedule")
 
 
 @dataclass
@@ -50,18 +52,33 @@ class Scene:
         self.airflow.wait_until(read, START_TIMEOUT)
         return {DAGS[task.run.dag_id].mapped[task.key.task_id][task.key.map_index] for task in tasks}
 
-    def start_waits(self, dag_id: str, share: float = 1.0) -> None:
+    def start_waits(self, dag_id: str) -> None:
         """
-        Start a DAG run, and return when its waits are deferred.
+        Start a DAG run of the DAG's own name.
 
         :param dag_id: the DAG.
-        :param share: how many of them, as a share.
         """
+        self.airflow.trigger(dag_id, run_id=dag_id)
         self.started.append(dag_id)
-        run = Run(dag_id, self.airflow.trigger(dag_id, run_id=dag_id))
-        wanted = share * len(DAGS[dag_id].waits)
-        if not self.airflow.wait_until(lambda: self.airflow.count_in(run, "deferred") >= wanted, START_TIMEOUT):
-            raise TimeoutError(f"{self.airflow.count_in(run, 'deferred')} of {wanted:.0f} waits are deferred")
+
+    def wait_until_no_worker_works(self) -> None:
+        """
+        Wait until every wait is deferred, or has ended: what becomes of a worker is Airflow's affair.
+
+        :raises TimeoutError: if this takes too long.
+        """
+        if not self.airflow.wait_until(lambda: not self.airflow.count_in("none", *BUSY), START_TIMEOUT):
+            raise TimeoutError(f"Workers are still busy after {START_TIMEOUT:.0f} s")
+
+    def wait_until_some_wait(self) -> None:
+        """
+        Wait until half of the waits are deferred.
+
+        :raises TimeoutError: if this takes too long.
+        """
+        half = sum(len(DAGS[dag_id].waits) for dag_id in self.started) / 2
+        if not self.airflow.wait_until(lambda: self.airflow.count_in("deferred") > half, START_TIMEOUT):
+            raise TimeoutError(f"Less than {half:.0f} waits are deferred after {START_TIMEOUT:.0f} s")
 
 
 def _nothing(scene: Scene) -> None:
@@ -82,7 +99,7 @@ class Fault:
     :param restore: mends it.
     :param seconds: how long it stays broken.
     :param ending: how many of the long waits' jobs end meanwhile.
-    :param before: called before the waits that it hits are counted.
+    :param before: waits for the right moment.
     :param until: what must be true, too, before it is mended.
     """
 
@@ -91,11 +108,11 @@ class Fault:
     restore: Callable[[Scene], None]
     seconds: float
     ending: int
-    before: Callable[[Scene], None] = _nothing
+    before: Callable[[Scene], None] = Scene.wait_until_no_worker_works
     until: Callable[[Scene], bool] = _at_once
 
 
-def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any]) -> Fault:
+def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any], **others: Any) -> Fault:
     """Declare that the services answer badly, in the way of :class:`~airflow_provider_nugen.simulator.faults.Fault`."""
     return Fault(
         name,
@@ -103,7 +120,14 @@ def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any]) -> 
         restore=lambda scene: scene.say(f"it struck {scene.simulator.clear_faults()} requests"),
         seconds=seconds,
         ending=ending,
+        **others,
     )
+
+
+def _start_short_waits(scene: Scene) -> None:
+    scene.wait_until_no_worker_works()
+    scene.start_waits(SHORT_DAG)
+    scene.wait_until_no_worker_works()
 
 
 def _rotate_key(scene: Scene) -> None:
@@ -132,7 +156,8 @@ def _deadlines_have_passed(scene: Scene) -> bool:
 
 
 FAULTS = (
-    _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}),
+    # The other half has its first look while it lasts.
+    _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
     Fault(
         "triggerers killed (-9), restarted",
         apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
@@ -159,7 +184,7 @@ FAULTS = (
     Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=10, ending=12),
     Fault(
         "deadline while no triggerer runs",
-        before=lambda scene: scene.start_waits(SHORT_DAG),
+        before=_start_short_waits,
         apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
         until=_deadlines_have_passed,
         restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +34,8 @@ class Worker:
 
     def __init__(self, connection: str, memory: bool) -> None:
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload([crash_child.__name__])
+        # The second is what takes longest of reading a connection.
+        self._context.set_forkserver_preload([crash_child.__name__, "airflow.sdk.execution_time.supervisor"])
         self._arguments = memory, connection
 
     def run(
@@ -78,8 +80,15 @@ class Worker:
 @pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
 @pytest.mark.parametrize("trouble", FAULTS)
 def test_one_live_job_per_task_instance(
-    make_service: Callable[..., Service], key: str, tmp_path: Path, trouble: str, memory: bool
+    make_service: Callable[..., Service],
+    key: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+    memory: bool,
 ) -> None:
+    # Workers are forked from a process that has imported all they need, and has no other way to find it.
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     service = make_service()
     worker = Worker(json.dumps(service.simulator.nugen_connection()), memory)
     lines, seconds = worker.measure(tmp_path)

@@ -18,16 +18,28 @@ T0 = 1_772_686_800.0
 
 
 class Clock:
-    """A clock that can be set back to :data:`T0`, so that a job can live the same life again."""
+    """
+    A clock that stands at :data:`T0` until somebody asks the service.
+
+    So a job lives the same life for each wait, and a slow machine does not look later than a fast one.
+    """
 
     def __init__(self) -> None:
         self.reset()
 
     def __call__(self) -> float:
-        return T0 + time.monotonic() - self._began
+        if self._began is None and self._ready:
+            self._began = time.monotonic()
+        return T0 if self._began is None else T0 + time.monotonic() - self._began
 
     def reset(self) -> None:
-        self._began = time.monotonic()
+        """Stop, at the beginning."""
+        self._began: float | None = None
+        self._ready = False
+
+    def ready(self) -> None:
+        """Go when asked the next time."""
+        self._ready = True
 
 
 class Service:
@@ -40,7 +52,11 @@ class Service:
         self._clock = clock
 
     def reset(self, key: str) -> None:
-        """Forget what the test before did."""
+        """Forget what the test before did, once the last of its requests is answered."""
+        for _ in range(200):
+            if sum(fault.struck for fault in self.world.faults if fault.action == "delay") <= self.asked():
+                break
+            time.sleep(0.01)
         self.world.jobs.clear()
         self.world.clear_faults()
         self.world.clear_requests()
@@ -49,14 +65,15 @@ class Service:
 
     def job(self, kind: str, job_id: str, *stages: str | tuple[str, float], **fields: Any) -> None:
         """
-        Let a job begin now, at :data:`T0`.
+        Let a job begin with the next request, at :data:`T0`.
 
-        :param stages: status words, with the seconds that the job has them; without, it lasts 0.2 s. The last lasts.
+        :param stages: status words, with the seconds that the job has them; without, it lasts 0.15 s. The last lasts.
         :param fields: see :meth:`World.add_job`.
         """
-        life = [(stage, 0.2) if isinstance(stage, str) else stage for stage in stages]
+        life = [(stage, 0.15) if isinstance(stage, str) else stage for stage in stages]
         self._clock.reset()
-        self.world.add_job(kind, job_id, life, **fields).created = T0
+        self.world.add_job(kind, job_id, life, **fields)
+        self._clock.ready()
 
     def asked(self, operation: str | None = None) -> int:
         """Count the requests that came, of one operation or of all."""

@@ -56,12 +56,12 @@ def failed_before(service: Service, connection: Callable[..., str]) -> dict[str,
 
 def failed_later(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING", "READY")
-    service.world.job("a-1").cut_off("FAILED", T0 + 0.15, "out of memory")
+    service.world.job("a-1").cut_off("FAILED", T0 + 0.1, "out of memory")
     return {}
 
 
 def stopped(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
-    service.job("alignment", "a-1", ("PROCESSING", 0.15), "STOPPED")
+    service.job("alignment", "a-1", ("PROCESSING", 0.1), "STOPPED")
     return {}
 
 
@@ -103,7 +103,7 @@ def no_connection(service: Service, connection: Callable[..., str]) -> dict[str,
 def bad_gateway(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
     service.world.add_fault({"action": "status", "status": 502, "skip": 1})
-    return {"timeout": 1.2}
+    return {"timeout": 0.8}
 
 
 def timeout(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
@@ -113,13 +113,13 @@ def timeout(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
 
 def execution_timeout(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
-    return {"execution_timeout": timedelta(seconds=0.35)}
+    return {"execution_timeout": timedelta(seconds=0.25)}
 
 
 def execution_timeout_while_asking(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
-    service.world.add_fault({"action": "delay", "seconds": 1})
-    return {"execution_timeout": timedelta(seconds=0.35)}
+    service.world.add_fault({"action": "delay", "seconds": 0.4})
+    return {"execution_timeout": timedelta(seconds=0.25)}
 
 
 #: What happens, the outcome, and what the message says.
@@ -160,7 +160,7 @@ def test_the_table(
     outcome, message = SCENARIOS[prepare]
     assert done.ending is TABLE[outcome][list(FLAGS).index(flag)]
     if (outcome, flag) == (Outcome.UNREACHABLE, "silent_fail"):
-        message = r"its timeout of 1\.2 s was over .*the last look failed: HTTP 502"
+        message = r"its timeout of 0\.8 s was over .*the last look failed: HTTP 502"
     # When Airflow's poke loop makes the skip, the reason is in its cause.
     assert re.search(message, f"{done.error} {done.error.__cause__}")
     assert done.xcoms == {}

@@ -1,0 +1,85 @@
+"""
+A scheduled pipeline on Nugen: from documents to a model that is promoted only if it beats its base model.
+
+Documents and benchmark are uploaded, a model is aligned and deployed, evaluated against its base model, and promoted if
+it passes the gate. The deployment is torn down whatever happens.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG, Param, task
+
+from airflow_provider_nugen.operators.nugen import (
+    CreateAlignmentOperator,
+    CreateEvaluationOperator,
+    DeployModelOperator,
+    EvaluationGateOperator,
+    UndeployModelOperator,
+    UploadBenchmarkOperator,
+    UploadDocumentsOperator,
+)
+from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, DocumentStatusSensor
+
+DATA = Path(__file__).parent / "data"
+
+with DAG(
+    dag_id="nugen_mlops_pipeline",
+    schedule="@weekly",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    tags=["nugen", "example"],
+    doc_md=__doc__,
+    default_args={"poke_interval": "{{ params.poke_interval }}"},
+    params={
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at a job."),
+        "base_model": Param("nugen-flash-instruct", type="string"),
+        "margin": Param(0.05, type="number", description="By how much the new model must be more accurate."),
+    },
+    render_template_as_native_obj=True,
+):
+    documents = UploadDocumentsOperator(task_id="documents", files=[str(DATA / "handbook.txt")])
+    documents_ready = DocumentStatusSensor.partial(task_id="documents_ready").expand(document_id=documents.output)
+    benchmark = UploadBenchmarkOperator(
+        task_id="benchmark",
+        file=str(DATA / "benchmark.json"),
+        name="handbook-{{ run_id }}",
+        document_id="{{ ti.xcom_pull(task_ids='documents')[0] }}",
+        wait_for_completion=True,
+    )
+    align = CreateAlignmentOperator(
+        task_id="align", base_model="{{ params.base_model }}", document_ids=documents.output["document_ids"]
+    )
+    aligned = AlignmentStatusSensor(task_id="aligned", alignment_id=align.output["alignment_id"])
+    deploy = DeployModelOperator(task_id="deploy", model_id=aligned.output["model_id"], wait_for_completion=True)
+    evaluate = CreateEvaluationOperator(
+        task_id="evaluate",
+        model_id=deploy.output["model_id"],
+        model_id_2="{{ params.base_model }}",
+        benchmark_id=benchmark.output["benchmark_id"],
+        wait_for_completion=True,
+    )
+    gate = EvaluationGateOperator(
+        task_id="gate",
+        evaluation_id=evaluate.output["evaluation_id"],
+        conditions=["accuracy >= baseline + {{ params.margin }}"],
+    )
+
+    @task
+    def promote(model_id: str) -> dict[str, Any]:
+        """Say what a real pipeline would do: point the application at the model, for example by a registry."""
+        return {"promoted": model_id}
+
+    promoted = promote(aligned.output["model_id"])
+
+    # A teardown runs whatever became of the tasks between it and the deployment, so nothing is left to pay for. A
+    # pipeline that serves the promoted model from this deployment would undeploy the model that it replaces instead.
+    undeploy = UndeployModelOperator(
+        task_id="undeploy", model_id=deploy.output["model_id"], wait_for_completion=True
+    ).as_teardown(setups=deploy, on_failure_fail_dagrun=True)
+
+    documents_ready >> [benchmark, align]
+    gate >> promoted >> undeploy
