@@ -8,7 +8,7 @@ MATRIX := 3.1.8 3.2.2 3.3.2
 PINS_3.1.8 := 'pydantic<2.13'
 PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
 
-.PHONY: help install demo docs test test-oldest test-matrix dist test-dist test-survival lint clean
+.PHONY: help install demo docs test test-oldest test-matrix dist test-dist docs-pictures test-survival lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -62,7 +62,6 @@ docs-pictures: install ## Try the connection form in a browser (Chromium), and t
 	DOCS_PICTURES=docs/images $(RUN) -m pytest -m browser
 
 docs: install ## Build the documentation into docs/_build/html; warnings are errors
-	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(RUN) -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build/html
 
 lint: install ## Check style and types

@@ -22,7 +22,7 @@ from airflow_provider_nugen.operators.nugen import (
     UploadBenchmarkOperator,
     UploadDocumentsOperator,
 )
-from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, DocumentStatusSensor
+from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, DeployStatusSensor, DocumentStatusSensor
 
 DATA = Path(__file__).parent / "data"
 
@@ -54,10 +54,13 @@ with DAG(
         task_id="align", base_model="{{ params.base_model }}", document_ids=documents.output["document_ids"]
     )
     aligned = AlignmentStatusSensor(task_id="aligned", alignment_id=align.output["alignment_id"])
-    deploy = DeployModelOperator(task_id="deploy", model_id=aligned.output["model_id"], wait_for_completion=True)
+    # Done as soon as the service has taken it on, since a teardown runs only after a setup that succeeded: so it runs
+    # also if the deployment comes to nothing, or takes too long.
+    deploy = DeployModelOperator(task_id="deploy", model_id=aligned.output["model_id"])
+    deployed = DeployStatusSensor(task_id="deployed", model_id=deploy.output["model_id"])
     evaluate = CreateEvaluationOperator(
         task_id="evaluate",
-        model_id=deploy.output["model_id"],
+        model_id=deployed.output["model_id"],
         model_id_2="{{ params.base_model }}",
         benchmark_id=benchmark.output["benchmark_id"],
         wait_for_completion=True,
