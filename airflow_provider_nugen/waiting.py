@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call, RawResponse
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, UnauthorizedError
-from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, Reading, fraction
+from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, Reading, progress_bounds
 from airflow_provider_nugen.api.models import ServiceModel
 
 M = TypeVar("M", bound=ServiceModel)
@@ -46,6 +46,8 @@ ETA_MOVED = 0.1
 
 #: However long the service says that a job takes, it is looked at again after so many intervals.
 LONGEST_SLEEP = 10
+#: The look after an expected end comes up to this share of an interval after it.
+SPREAD = 0.3
 #: An estimate of more than so many seconds, ten years, is none.
 ABSURD = 10 * 365 * 86400.0
 
@@ -277,16 +279,17 @@ class Waiter(Generic[M]):
         """Say how many seconds the job will go on: the service's estimate, else by the progress that was seen."""
         if reading.eta_seconds is not None or reading.eta is not None:
             return estimate(reading, now)
-        done = fraction(reading.progress)
-        if done is None:
+        bounds = progress_bounds(reading.progress)
+        if bounds is None:
             return None
+        least, most = bounds
         if self.first_progress is None:
-            self.first_progress = now, done
+            self.first_progress = now, least
         since, then = self.first_progress
-        if done <= then or now <= since:
+        if least <= then or now <= since:
             return None
-        seconds = (now - since) * (1 - done) / (done - then)
-        return seconds if seconds < ABSURD else None
+        # Rather too early than too late.
+        return (now - since) * (1 - most) / (most - then)
 
     def _recovered(self) -> list[Note]:
         """Note that the service answers (again)."""
@@ -485,9 +488,9 @@ def paced(interval: float, seconds: float | None, rand: Callable[[], float]) -> 
     """
     Say how long to sleep when the service expects the job to go on for a while.
 
-    Until just after the expected end: up to half an interval after it, spread so that waits that expect the same end
-    do not look together; but never longer than :data:`LONGEST_SLEEP` intervals, should the service be wrong, and never
-    shorter than one.
+    Until just after the expected end, but never longer than :data:`LONGEST_SLEEP` intervals, should the service be
+    wrong, and never shorter than one. Spread over a part of an interval, so that waits that began together, or expect
+    the same end, do not look together.
 
     :param interval: seconds between two looks otherwise.
     :param seconds: how long the job is expected to go on.
@@ -495,7 +498,7 @@ def paced(interval: float, seconds: float | None, rand: Callable[[], float]) -> 
     """
     if seconds is None or seconds <= interval:
         return interval
-    return min(seconds + interval * rand() / 2, interval * LONGEST_SLEEP)
+    return min(seconds + interval * SPREAD * rand(), interval * (LONGEST_SLEEP - rand()))
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:

@@ -63,12 +63,12 @@ class Reading:
     lacks: str = ""
 
 
-def fraction(progress: Progress | None) -> float | None:
+def progress_bounds(progress: Progress | None) -> tuple[float, float] | None:
     """
-    Read how far a job is, from 0 to 1: per cent as a number or text, or text such as ``"5/10 questions"``.
+    Read how far a job is, at least and at most, from 0 to 1; services count in whole units.
 
-    Sources: Nugen facts, "Shapes" (``progress`` of alignments and evaluations); SeekrFlow facts, "Alignment job"
-    (older servers send text).
+    Per cent as a number or text, or text such as ``"5/10 questions"``. Sources: Nugen facts, "Shapes" (``progress`` of
+    alignments and evaluations); SeekrFlow facts, "Alignment job" (older servers send text).
     """
     if isinstance(progress, str):
         match = _PROGRESS.match(progress)
@@ -79,7 +79,7 @@ def fraction(progress: Progress | None) -> float | None:
         part, whole = progress, 100.0
     else:
         return None
-    return part / whole if 0 <= part <= whole and whole else None
+    return (part / whole, min((part + 1) / whole, 1.0)) if 0 <= part <= whole and whole else None
 
 
 _PROGRESS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})|%|$)")

@@ -1,0 +1,1 @@
+"""What the provider costs, measured; see the README."""
