@@ -68,6 +68,8 @@ def airflow_settings(
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
         # The scheduler sees finished tasks and fired triggers once per loop, so this is the latency of every step.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+        # DAGs with a schedule, too, run only when they are triggered.
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "False",
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
         # A worker may see the end of its task one such interval late, and is not free until then.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",

@@ -49,10 +49,9 @@ with DAG(
     wait_for_evaluation = EvaluationStatusSensor(
         task_id="wait_for_evaluation", evaluation_id=evaluate.output["evaluation_id"]
     )
-    # A deployed model costs money: as a teardown of the deployment this runs whatever becomes of the evaluation.
-    undeploy = UndeployModelOperator(task_id="undeploy", model_id=deploy.output["model_id"]).as_teardown(
-        setups=deploy, on_failure_fail_dagrun=True
-    )
+    # A deployed model costs money: as a teardown of the deployment this runs whatever becomes of the evaluation. If
+    # that fails, so does the run, since teardowns have no say in it; and if the undeployment fails, so does the sensor.
+    undeploy = UndeployModelOperator(task_id="undeploy", model_id=deploy.output["model_id"]).as_teardown(setups=deploy)
     wait_for_undeployment = UndeployStatusSensor(task_id="wait_for_undeployment", model_id=undeploy.output["model_id"])
 
     wait_for_evaluation >> undeploy

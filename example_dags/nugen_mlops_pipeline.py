@@ -2,7 +2,7 @@
 A scheduled pipeline on Nugen: from documents to a model that is promoted only if it beats its base model.
 
 Documents and benchmark are uploaded, a model is aligned and deployed, evaluated against its base model, and promoted if
-it passes the gate. The deployment is torn down whatever happens.
+it passes the gate. Unless it is promoted it is undeployed again, whatever happens: a deployed model costs money.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, Param, task
+from airflow.providers.common.compat.sdk import AirflowSkipException
+from airflow.sdk import DAG, Context, Param, task
 
 from airflow_provider_nugen.operators.nugen import (
     CreateAlignmentOperator,
@@ -22,9 +23,21 @@ from airflow_provider_nugen.operators.nugen import (
     UploadBenchmarkOperator,
     UploadDocumentsOperator,
 )
-from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, DeployStatusSensor, DocumentStatusSensor
+from airflow_provider_nugen.sensors.nugen import (
+    AlignmentStatusSensor,
+    DeployStatusSensor,
+    DocumentStatusSensor,
+    UndeployStatusSensor,
+)
 
 DATA = Path(__file__).parent / "data"
+
+
+def unless_promoted(context: Context) -> None:
+    """Skip a task if the model was promoted."""
+    if context["ti"].xcom_pull(task_ids="promote"):
+        raise AirflowSkipException("The model was promoted: it stays deployed.")
+
 
 with DAG(
     dag_id="nugen_mlops_pipeline",
@@ -78,11 +91,12 @@ with DAG(
 
     promoted = promote(aligned.output["model_id"])
 
-    # A teardown runs whatever became of the tasks between it and the deployment, so nothing is left to pay for. A
-    # pipeline that serves the promoted model from this deployment would undeploy the model that it replaces instead.
+    # A teardown runs whatever became of the tasks between it and the deployment.
     undeploy = UndeployModelOperator(
-        task_id="undeploy", model_id=deploy.output["model_id"], wait_for_completion=True
-    ).as_teardown(setups=deploy, on_failure_fail_dagrun=True)
+        task_id="undeploy", model_id=deploy.output["model_id"], pre_execute=unless_promoted
+    ).as_teardown(setups=deploy)
+    undeployed = UndeployStatusSensor(task_id="undeployed", model_id=undeploy.output["model_id"])
 
     documents_ready >> [benchmark, align]
-    gate >> promoted >> undeploy
+    # The run fails if any of this does: Airflow takes teardowns out of the picture, unless told otherwise.
+    gate >> promoted >> undeploy >> undeployed

@@ -63,7 +63,7 @@ class Scene:
 
     def wait_until_no_worker_works(self) -> None:
         """
-        Wait until every wait is deferred, or has ended: what becomes of a worker is Airflow's affair.
+        Wait until every wait is deferred, or has ended.
 
         :raises TimeoutError: if this takes too long.
         """
@@ -108,7 +108,7 @@ class Fault:
     restore: Callable[[Scene], None]
     seconds: float
     ending: int
-    before: Callable[[Scene], None] = Scene.wait_until_no_worker_works
+    before: Callable[[Scene], None] = _nothing
     until: Callable[[Scene], bool] = _at_once
 
 
@@ -160,6 +160,7 @@ FAULTS = (
     _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
     Fault(
         "triggerers killed (-9), restarted",
+        before=Scene.wait_until_no_worker_works,
         apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
         restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
         seconds=8,
@@ -172,6 +173,14 @@ FAULTS = (
         seconds=20,
         ending=12,
     ),
+    # The other one takes over, then both have them for a moment.
+    Fault(
+        "one of two triggerers hangs, goes on",
+        apply=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGSTOP),
+        restore=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGCONT),
+        seconds=20,
+        ending=12,
+    ),
     Fault(
         "service killed, restarted on its port",
         apply=lambda scene: scene.simulator.stop(signal.SIGKILL),
@@ -179,9 +188,9 @@ FAULTS = (
         seconds=8,
         ending=12,
     ),
-    _answers("every third connection dropped", 30, 12, {"action": "drop", "every": 3}),
-    _answers("every tenth answer 20 s late", 40, 12, {"action": "delay", "seconds": 20, "every": 10}),
-    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=10, ending=12),
+    _answers("every third connection dropped", 25, 12, {"action": "drop", "every": 3}),
+    _answers("every tenth answer 20 s late", 35, 12, {"action": "delay", "seconds": 20, "every": 10}),
+    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=12),
     Fault(
         "deadline while no triggerer runs",
         before=_start_short_waits,
@@ -193,6 +202,7 @@ FAULTS = (
     ),
     Fault(
         "database restarted",
+        before=Scene.wait_until_no_worker_works,
         apply=lambda scene: scene.database.stop(),
         restore=lambda scene: scene.database.start(),
         seconds=8,
@@ -200,4 +210,4 @@ FAULTS = (
     ),
 )
 #: The jobs that outlive them all.
-PEACE = Fault("none any more", apply=_nothing, restore=_nothing, seconds=30, ending=len(LONG))
+PEACE = Fault("none any more", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))

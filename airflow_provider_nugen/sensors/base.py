@@ -30,8 +30,8 @@ from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Wa
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Airflow's own time-out of a trigger comes so many seconds after our deadline: it is only the backstop for a deadline
-#: that falls while no triggerer runs.
+#: Airflow's own time-out, of a trigger and of the poke loop, comes so many seconds after our deadline, where the last
+#: look is due: it is only the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
 #: Where a sensor in reschedule mode keeps its memory between two looks (Airflow 3.3 and later).
 MEMORY_KEY = "airflow_provider_nugen.wait"
@@ -246,7 +246,12 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
     def _execute(self, context: Context) -> Any:
         self._waiter = self._begin(context)
         if not self.deferrable:
-            return super().execute(context)
+            timeout = self.timeout
+            self.timeout = timeout + BACKSTOP
+            try:
+                return super().execute(context)
+            finally:
+                self.timeout = timeout
         if self.reschedule:
             self.log.warning("deferrable=True wins over mode='reschedule': waiting in the triggerer.")
         decision = self.look(self._waiter)

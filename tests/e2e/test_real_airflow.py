@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import secrets
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ JOBS = {
     "endless": [("PROCESSING", 3600.0), ("READY", 0.0)],
 }
 KEY = f"key-{secrets.token_hex(12)}"
+WRONG_KEY = f"wrong-{secrets.token_hex(12)}"
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +42,25 @@ def simulator() -> Iterator[Simulator]:
 def airflow(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     connections = {
         "nugen_default": simulator.nugen_connection(),
-        "nugen_wrong_key": {**simulator.nugen_connection(), "password": "not-the-key"},
+        "nugen_wrong_key": {**simulator.nugen_connection(), "password": WRONG_KEY},
         "seekr_default": simulator.seekr_connection("team-e2e"),
     }
     home = tmp_path_factory.mktemp("e2e") / "airflow"
     with LocalAirflow(home, [EXAMPLES, HERE / "dags"], connections=connections) as running:
         running.wait_for_dags(["e2e_waits", "nugen_alignment_pipeline", "seekr_alignment"])
+        assert _processes_of(home)
         yield running
+    assert _processes_of(home) == []
+
+
+def _processes_of(home: Path) -> list[str]:
+    """List the processes that this Airflow has started, those of its tasks included."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"AIRFLOW_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append((process / "cmdline").read_text().replace("\0", " "))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +107,12 @@ def test_every_wait_ends_as_it_should(airflow: LocalAirflow, runs: dict[str, Run
         "mapped[0]": "success",
         "mapped[1]": "success",
         "mapped[2]": "success",
+        "mapped_reschedule[0]": "success",
+        "mapped_reschedule[1]": "success",
         "echo": "success",
+        "echo_each[0]": "success",
+        "echo_each[1]": "success",
+        "echo_each[2]": "success",
         "done_before": "success",
         "job_failed": "failed",
         "job_failed_softly": "skipped",
@@ -106,10 +126,12 @@ def test_all_modes_hand_on_the_same(airflow: LocalAirflow, runs: dict[str, Run])
     found = values(airflow, runs["e2e_waits"])
     expected = found["deferred", "return_value"]
     assert expected["state"] == "SUCCEEDED"
-    for task in ("poke", "reschedule", "mapped[0]", "mapped[2]"):
+    for task in ("poke", "reschedule", "mapped[0]", "mapped[2]", "mapped_reschedule[0]"):
         assert found[task, "return_value"] == expected
         assert found[task, "model_id"] == "good-model"
     assert found["echo", "return_value"] == found["deferred", "model_id"] == "good-model"
+    # Over its ids Airflow cannot map, but over its results.
+    assert [found[f"echo_each[{n}]", "return_value"] for n in range(3)] == ["good-model", "done-model", "good-model"]
     assert found["done_before", "model_id"] == found["mapped[1]", "model_id"] == "done-model"
 
 
@@ -131,8 +153,16 @@ def test_a_job_that_was_done_never_defers(airflow: LocalAirflow, runs: dict[str,
     assert "DEFERRED" in airflow.task_log(*runs["e2e_waits"], "deferred")
 
 
-def test_the_key_is_nowhere_but_in_the_encrypted_connection(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+def test_the_keys_are_nowhere_but_in_the_encrypted_connections(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
     places = [path for path in airflow.home.rglob("*") if path.is_file()]
-    assert any(path.suffix == ".db" for path in places)
     assert any("task_id=deferred" in str(path) for path in places)
-    assert [path for path in places if KEY.encode() in path.read_bytes()] == []
+    assert any(b"nugen_wrong_key" in path.read_bytes() for path in places if path.suffix == ".log")
+    for key in (KEY, WRONG_KEY):
+        assert [path for path in places if key.encode() in path.read_bytes()] == []
+    with sqlite3.connect(airflow.home / "airflow.db") as database:
+        rows = database.execute("SELECT conn_id, is_encrypted, length(password) FROM connection").fetchall()
+    assert {conn_id for conn_id, encrypted, length in rows if encrypted and length > len(KEY)} == {
+        "nugen_default",
+        "nugen_wrong_key",
+        "seekr_default",
+    }

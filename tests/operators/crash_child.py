@@ -64,9 +64,9 @@ def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: 
     :param connection: the connection, as JSON.
     :param line: kill this process when so many lines of the provider have been executed.
     """
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-        os.dup2(nowhere.fileno(), 2)
+    with open(folder / "output.txt", "a") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
     os.environ["AIRFLOW_CONN_NUGEN_DEFAULT"] = connection
     # Between two tries of a real task lie minutes, not milliseconds.
     start.LOOKS = (0.0, 0.1, 0.3)

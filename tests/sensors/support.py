@@ -12,14 +12,19 @@ import structlog
 
 from airflow_provider_nugen import waiting
 from airflow_provider_nugen.simulator import Simulator, run_simulator
+from airflow_provider_nugen.simulator.world import Seen
 
 #: When every simulated world begins, in epoch seconds: 2026-03-05T05:00:00Z.
 T0 = 1_772_686_800.0
+#: How many seconds a job has a status word, unless the test says otherwise.
+STAGE = 0.06
+#: How many seconds are between two looks, and the least that may be.
+SHORT = 0.02
 
 
 class Clock:
     """
-    A clock that stands at :data:`T0` until somebody asks the service.
+    A clock that stands at :data:`T0` until the service has answered for the first time.
 
     So a job lives the same life for each wait, and a slow machine does not look later than a fast one.
     """
@@ -28,18 +33,16 @@ class Clock:
         self.reset()
 
     def __call__(self) -> float:
-        if self._began is None and self._ready:
-            self._began = time.monotonic()
         return T0 if self._began is None else T0 + time.monotonic() - self._began
 
     def reset(self) -> None:
-        """Stop, at the beginning."""
+        """Stand at the beginning."""
         self._began: float | None = None
-        self._ready = False
 
-    def ready(self) -> None:
-        """Go when asked the next time."""
-        self._ready = True
+    def go(self) -> None:
+        """Go, unless it goes already."""
+        if self._began is None:
+            self._began = time.monotonic()
 
 
 class Service:
@@ -50,6 +53,13 @@ class Service:
         self.world = simulator.world
         self.url = simulator.url
         self._clock = clock
+        saw = self.world.saw
+
+        def answered(seen: Seen) -> None:
+            saw(seen)
+            clock.go()
+
+        self.world.saw = answered  # type: ignore[method-assign]
 
     def reset(self, key: str) -> None:
         """Forget what the test before did, once the last of its requests is answered."""
@@ -65,18 +75,19 @@ class Service:
 
     def job(self, kind: str, job_id: str, *stages: str | tuple[str, float], **fields: Any) -> None:
         """
-        Let a job begin with the next request, at :data:`T0`.
+        Let a job begin at :data:`T0`, which is until the next request is answered.
 
-        :param stages: status words, with the seconds that the job has them; without, it lasts 0.15 s. The last lasts.
+        :param stages: status words, each with its seconds, or for :data:`STAGE`; the last one lasts.
         :param fields: see :meth:`World.add_job`.
         """
-        life = [(stage, 0.15) if isinstance(stage, str) else stage for stage in stages]
+        life = [(stage, STAGE) if isinstance(stage, str) else stage for stage in stages]
         self._clock.reset()
         self.world.add_job(kind, job_id, life, **fields)
-        self._clock.ready()
 
     def asked(self, operation: str | None = None) -> int:
         """Count the requests that came, of one operation or of all."""
+        # The simulator writes down what it has answered: let its thread do so.
+        time.sleep(0.002)
         return sum(operation in (None, seen.operation) for seen in self.world.requests)
 
 
@@ -153,17 +164,23 @@ def logs(caplog: pytest.LogCaptureFixture, key: str) -> Iterator[Logs]:
     assert key not in logs.everything()
 
 
+@pytest.fixture(autouse=True)
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Allow shorter intervals than users may have."""
+    monkeypatch.setattr(waiting, "SHORTEST_SLEEP", SHORT)
+
+
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look again soon after a failed look."""
-    monkeypatch.setattr(waiting, "FIRST_RETRY", 0.1)
-    monkeypatch.setattr(waiting, "LONGEST_RETRY", 0.1)
+    monkeypatch.setattr(waiting, "FIRST_RETRY", SHORT)
+    monkeypatch.setattr(waiting, "LONGEST_RETRY", SHORT)
 
 
 @pytest.fixture
 def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     """Shrink what takes minutes."""
     monkeypatch.setattr(waiting, "MAX_FAILURES", 3)
-    monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.15)
-    monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.15)
-    monkeypatch.setattr(waiting, "STALL", 0.25)
+    monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.06)
+    monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.06)
+    monkeypatch.setattr(waiting, "STALL", 0.1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,17 +14,19 @@ from airflow.sdk import BaseOperator
 from airflow_provider_nugen.compat import (
     AirflowException,
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
 )
+from airflow_provider_nugen.sensors import base
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor
 from airflow_provider_nugen.waiting import Outcome
 
-from .harness import MODES, SHORT, Store, TaskInstance, run
-from .support import T0, Logs, Service
+from .harness import MODES, Store, TaskInstance, run
+from .support import SHORT, T0, Logs, Service
 
 FLAGS: dict[str, dict[str, bool]] = {
     "no flag": {},
@@ -56,12 +58,12 @@ def failed_before(service: Service, connection: Callable[..., str]) -> dict[str,
 
 def failed_later(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING", "READY")
-    service.world.job("a-1").cut_off("FAILED", T0 + 0.1, "out of memory")
+    service.world.job("a-1").cut_off("FAILED", T0 + 0.04, "out of memory")
     return {}
 
 
 def stopped(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
-    service.job("alignment", "a-1", ("PROCESSING", 0.1), "STOPPED")
+    service.job("alignment", "a-1", ("PROCESSING", 0.04), "STOPPED")
     return {}
 
 
@@ -103,23 +105,23 @@ def no_connection(service: Service, connection: Callable[..., str]) -> dict[str,
 def bad_gateway(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
     service.world.add_fault({"action": "status", "status": 502, "skip": 1})
-    return {"timeout": 0.8}
+    return {"timeout": 0.6}
 
 
 def timeout(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
-    return {"timeout": 0.25}
+    return {"timeout": 0.12}
 
 
 def execution_timeout(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
-    return {"execution_timeout": timedelta(seconds=0.25)}
+    return {"execution_timeout": timedelta(seconds=0.15)}
 
 
 def execution_timeout_while_asking(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
-    service.world.add_fault({"action": "delay", "seconds": 0.4})
-    return {"execution_timeout": timedelta(seconds=0.25)}
+    service.world.add_fault({"action": "delay", "seconds": 0.25})
+    return {"execution_timeout": timedelta(seconds=0.15)}
 
 
 #: What happens, the outcome, and what the message says.
@@ -135,7 +137,7 @@ SCENARIOS: dict[Prepare, tuple[Outcome, str]] = {
     wrong_revision: (Outcome.REJECTED, r"HTTP 404: Not Found\. .*'api_revision'"),
     no_connection: (Outcome.REJECTED, r"\(connection 'nowhere'\).*there is no such connection"),
     bad_gateway: (Outcome.UNREACHABLE, r"the status of alignment 'a-1' could not be read .*HTTP 502"),
-    timeout: (Outcome.TIMEOUT, r"its timeout of 0\.25 s was over \(deadline \d{4}-.*\): last status 'PROCESSING'"),
+    timeout: (Outcome.TIMEOUT, r"its timeout of 0\.12 s was over \(deadline \d{4}-.*\): last status 'PROCESSING'"),
     execution_timeout: (Outcome.EXECUTION_TIMEOUT, ""),
     execution_timeout_while_asking: (Outcome.EXECUTION_TIMEOUT, ""),
 }
@@ -160,17 +162,14 @@ def test_the_table(
     outcome, message = SCENARIOS[prepare]
     assert done.ending is TABLE[outcome][list(FLAGS).index(flag)]
     if (outcome, flag) == (Outcome.UNREACHABLE, "silent_fail"):
-        message = r"its timeout of 0\.8 s was over .*the last look failed: HTTP 502"
+        message = r"its timeout of 0\.6 s was over .*the last look failed: HTTP 502"
     # When Airflow's poke loop makes the skip, the reason is in its cause.
     assert re.search(message, f"{done.error} {done.error.__cause__}")
     assert done.xcoms == {}
 
 
-def test_a_timeout_of_airflows_own_loop_obeys_the_flags(
-    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Its clock may run out between our look and its own.
-    service.job("alignment", "a-1", "PROCESSING")
+def test_a_timeout_of_airflows_own_loop_obeys_the_flags(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "BACKSTOP", 0.0)
     monkeypatch.setattr(AlignmentStatusSensor, "poke", lambda self, context: time.sleep(0.05))
     for flag, expected in {"no flag": AirflowSensorTimeout, "soft_fail": SKIP, "never_fail": SKIP}.items():
         done = run(
@@ -180,6 +179,32 @@ def test_a_timeout_of_airflows_own_loop_obeys_the_flags(
             key,
         )
         assert done.ending is expected
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_airflows_own_loop_does_not_time_out_before_the_last_look(
+    service: Service, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    # The deadline passes while Airflow's loop is busy with what a look has found.
+    service.job("alignment", "a-1", "PROCESSING")
+    real = AlignmentStatusSensor.poke
+
+    def slow(self: Any, context: Any) -> Any:
+        found = real(self, context)
+        time.sleep(0.1)
+        return found
+
+    monkeypatch.setattr(AlignmentStatusSensor, "poke", slow)
+    sensor = AlignmentStatusSensor(task_id="wait", alignment_id="a-1", timeout=0.05, **MODES[mode])
+    ti = TaskInstance(sensor)
+    if mode == "reschedule":
+        with pytest.raises(AirflowRescheduleException):
+            sensor.execute({"ti": ti})
+        ti.first_look = datetime.now(UTC) - timedelta(seconds=0.1)
+    with pytest.raises(AirflowSensorTimeout, match=r"alignment 'a-1' was not done .* timeout of 0\.05 s"):
+        sensor.execute({"ti": ti})
+    assert service.asked() == 2
+    assert sensor.timeout == 0.05
 
 
 #: What the triggerer leaves behind for a wait that it gave up.
@@ -219,7 +244,7 @@ def test_a_lost_or_late_trigger_means_one_last_look(
     text = str(caught.value)
     assert "'a-1'" in text
     if outcome is Outcome.TIMEOUT:
-        assert "its timeout of 0.25 s was over" in text
+        assert "its timeout of 0.12 s was over" in text
     if outcome is Outcome.EXECUTION_TIMEOUT:
         assert "its execution_timeout of 2 min was over" in text
     if outcome is Outcome.UNREACHABLE:

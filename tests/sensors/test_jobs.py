@@ -16,8 +16,8 @@ from airflow_provider_nugen.sensors.nugen import (
 )
 from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor, SeekrDataJobSensor
 
-from .harness import MODES, SHORT, Run, Store, run
-from .support import Logs, Service
+from .harness import MODES, Run, Store, run
+from .support import SHORT, Logs, Service
 
 EVERY_MODE = pytest.mark.parametrize("mode", MODES)
 
@@ -38,7 +38,7 @@ def wait(key: str) -> Callable[..., Run]:
 @EVERY_MODE
 def test_trained_holds_in_every_state_after_training(service: Service, wait: Callable[..., Run], mode: str) -> None:
     # READY is gone before anybody can look.
-    service.job("alignment", "a-1", "PROCESSING", ("READY", 0.001), ("DEPLOYING", 60), "EVALUATED")
+    service.job("alignment", "a-1", "PROCESSING", ("READY", 0.0), ("DEPLOYING", 60), "EVALUATED")
     done = wait(mode)
     assert (done.value["status"], done.xcoms["model_id"]) == ("DEPLOYING", "a-1-model")
 
@@ -48,7 +48,7 @@ def test_a_model_id_before_the_end_of_training_is_not_trained(
     service: Service, wait: Callable[..., Run], mode: str
 ) -> None:
     service.job("alignment", "a-1", "PROCESSING", overrides={"model_id": "m-early"})
-    assert wait(mode, timeout=0.25).ending is AirflowSensorTimeout
+    assert wait(mode, timeout=0.12).ending is AirflowSensorTimeout
 
 
 @EVERY_MODE
@@ -86,7 +86,7 @@ def test_without_a_benchmark_there_is_no_evaluation(service: Service, wait: Call
 @pytest.mark.usefixtures("hurry")
 def test_without_memory_a_missing_benchmark_shows_at_the_timeout(service: Service, wait: Callable[..., Run]) -> None:
     service.job("alignment", "a-1", "READY")
-    done = wait("reschedule", memory=False, wait_for="evaluation", timeout=0.6)
+    done = wait("reschedule", memory=False, wait_for="evaluation", timeout=0.3)
     assert done.ending is AirflowSensorTimeout
     assert "last status 'READY'" in str(done.error)
 
@@ -127,7 +127,7 @@ def test_the_detail_may_know_the_model(service: Service, wait: Callable[..., Run
 def test_an_unknown_word_is_waited_out_and_told_once(
     service: Service, wait: Callable[..., Run], logs: Logs, mode: str
 ) -> None:
-    service.job("alignment", "a-1", ("DREAMING", 0.5), "READY")
+    service.job("alignment", "a-1", ("DREAMING", 0.15), "READY")
     done = wait(mode)
     assert done.value["status"] == "READY"
     assert sum("unknown status 'DREAMING'" in text for text in logs.at("warning")) == 1
@@ -185,7 +185,7 @@ def test_whatever_the_shape_the_names_are_those_of_revision_b(
             "created_date": "2026-03-05T05:00:00Z",
         }.items()
     )
-    assert done.value["completed_date"].startswith("2026-03-05T05:00:00.15")
+    assert done.value["completed_date"].startswith("2026-03-05T05:00:00.06")
 
 
 @EVERY_MODE
@@ -203,7 +203,7 @@ def test_a_deployment_that_falls_back_has_failed(
     make_service: Callable[..., Service], wait: Callable[..., Run], mode: str, last: str
 ) -> None:
     make_service(nugen_revision="C").job(
-        "deployment", "m-1", ("UNDEPLOYED", 0.15), ("DEPLOYING", 0.4), last, overrides={"result": None}
+        "deployment", "m-1", ("UNDEPLOYED", 0.05), ("DEPLOYING", 0.15), last, overrides={"result": None}
     )
     done = wait(mode, DeployStatusSensor, model_id="m-1")
     assert done.ending is AirflowFailException
@@ -212,7 +212,7 @@ def test_a_deployment_that_falls_back_has_failed(
 
 @EVERY_MODE
 def test_a_deployment_in_revision_c(make_service: Callable[..., Service], wait: Callable[..., Run], mode: str) -> None:
-    make_service(nugen_revision="C").job("deployment", "m-1", ("UNDEPLOYED", 0.15), "DEPLOYING", "DEPLOYED")
+    make_service(nugen_revision="C").job("deployment", "m-1", ("UNDEPLOYED", 0.05), "DEPLOYING", "DEPLOYED")
     assert wait(mode, DeployStatusSensor, model_id="m-1").value["status"] == "DEPLOYED"
 
 

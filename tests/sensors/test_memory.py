@@ -17,8 +17,8 @@ from airflow_provider_nugen.compat import (
 from airflow_provider_nugen.sensors.base import MEMORY_KEY
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor
 
-from .harness import SHORT, Store, TaskInstance, run
-from .support import Service
+from .harness import Store, TaskInstance, run
+from .support import SHORT, Service
 
 
 def sensor(**arguments: Any) -> AlignmentStatusSensor:
@@ -96,7 +96,7 @@ def test_the_end_forgets(service: Service, key: str, word: str) -> None:
 def test_with_memory_an_outage_ends_the_wait_and_without_only_the_timeout(service: Service, key: str) -> None:
     service.job("alignment", "a-1", "READY")
     service.world.add_fault({"action": "status", "status": 502})
-    ended = [run(lambda: sensor(timeout=1), key, store=store) for store in (Store(), None)]
+    ended = [run(lambda: sensor(timeout=0.5), key, store=store) for store in (Store(), None)]
     assert [run_.ending for run_ in ended] == [AirflowException, AirflowSensorTimeout]
     assert "whether the job still runs is not known" in str(ended[0].error)
     assert "its status was never read; the last look failed: HTTP 502" in str(ended[1].error)

@@ -17,8 +17,8 @@ from airflow_provider_nugen.sensors.nugen import (
 )
 from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor, SeekrDataJobSensor
 
-from .harness import MODES, SHORT, run
-from .support import Service
+from .harness import MODES, run
+from .support import SHORT, Service
 
 #: Sensor, its own arguments, the kind of the simulated job, its life, and what is handed on beside the status.
 SENSORS: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...], dict[str, str]]] = {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from airflow.models.trigger import Trigger
 from airflow.sdk import BaseHook
-from sensors.support import Logs, Service
+from sensors.support import SHORT, Logs, Service
 
 from airflow_provider_nugen.api.kinds import KINDS
 from airflow_provider_nugen.compat import AirflowNotFoundException
@@ -27,9 +27,8 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 def trigger(kind: str = "nugen.alignment", job_id: str = "a-1", **arguments: Any) -> JobTrigger:
     conn_id = f"{kind.partition('.')[0]}_default"
-    return JobTrigger(
-        kind, job_id, **{"conn_id": conn_id, "poke_interval": 0.1, "use_eta": False, "began": time.time(), **arguments}
-    )
+    usual = {"conn_id": conn_id, "poke_interval": SHORT, "use_eta": False, "began": time.time()}
+    return JobTrigger(kind, job_id, **{**usual, **arguments})
 
 
 async def ending(trigger: JobTrigger) -> Ending:
@@ -95,13 +94,13 @@ async def test_a_date_to_come_back_at_is_obeyed(service: Service, monkeypatch: p
 
 
 async def test_an_unknown_word_is_waited_out(service: Service, logs: Logs) -> None:
-    service.job("alignment", "a-1", ("DREAMING", 0.4), "READY")
+    service.job("alignment", "a-1", ("DREAMING", 0.15), "READY")
     assert (await ending(trigger())).outcome is Outcome.SUCCEEDED
     assert sum("unknown status 'DREAMING'" in text for text in logs.at("warning")) == 1
 
 
 async def test_what_was_seen_before_is_not_told_again(service: Service, logs: Logs) -> None:
-    service.job("alignment", "a-1", ("DREAMING", 0.4), "READY")
+    service.job("alignment", "a-1", ("DREAMING", 0.15), "READY")
     assert (await ending(trigger(seen=True, status="DREAMING"))).outcome is Outcome.SUCCEEDED
     assert not any("DREAMING" in text for text in logs.at("warning"))
 
@@ -359,7 +358,7 @@ def test_all_arguments_are_serialised(key: str) -> None:
 
 async def test_a_trigger_of_an_older_version_runs(service: Service) -> None:
     service.job("alignment", "a-1", "READY")
-    old = JobTrigger(kind="nugen.alignment", job_id="a-1", conn_id="nugen_default", poke_interval=0.1)
+    old = JobTrigger(kind="nugen.alignment", job_id="a-1", conn_id="nugen_default", poke_interval=SHORT)
     assert (await ending(old)).outcome is Outcome.SUCCEEDED
 
 

@@ -8,6 +8,8 @@ from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor
 
 with DAG(dag_id="e2e_waits", schedule=None, catchup=False):
     quick = {"poke_interval": 1, "retries": 0}
+    # If a task were due again before the scheduler has seen that its worker has left, Airflow would fail it.
+    rescheduled = {"deferrable": False, "mode": "reschedule", "poke_interval": 5, "retries": 0}
 
     @task
     def echo(model_id: str) -> str:
@@ -15,9 +17,11 @@ with DAG(dag_id="e2e_waits", schedule=None, catchup=False):
 
     deferred = AlignmentStatusSensor(task_id="deferred", alignment_id="good", **quick)
     AlignmentStatusSensor(task_id="poke", alignment_id="good", deferrable=False, **quick)
-    AlignmentStatusSensor(task_id="reschedule", alignment_id="good", deferrable=False, mode="reschedule", **quick)
-    AlignmentStatusSensor.partial(task_id="mapped", **quick).expand(alignment_id=["good", "done", "good"])
+    AlignmentStatusSensor(task_id="reschedule", alignment_id="good", **rescheduled)
+    mapped = AlignmentStatusSensor.partial(task_id="mapped", **quick).expand(alignment_id=["good", "done", "good"])
+    AlignmentStatusSensor.partial(task_id="mapped_reschedule", **rescheduled).expand(alignment_id=["good", "done"])
     echo(deferred.output["model_id"])
+    echo.override(task_id="echo_each").expand(model_id=mapped.output.map(lambda result: result["model_id"]))
 
     AlignmentStatusSensor(task_id="done_before", alignment_id="done", **quick)
     AlignmentStatusSensor(task_id="job_failed", alignment_id="bad", **quick)

@@ -1,0 +1,216 @@
+"""A task that is ended leaves no job running; a triggerer that dies, restarts or hands over cancels nothing."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_nugen.simulator import Simulator, run_simulator
+from demo.client import AirflowApiError, Run
+from demo.local_airflow import LocalAirflow
+
+pytestmark = pytest.mark.e2e
+
+HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "example_dags"
+HOUR = {"running": 3600.0, "file_processing": 3600.0}
+#: Seconds without a heartbeat after which a triggerer's triggers are given to another one.
+GIVEN_UP = 6
+
+
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    """Wait until something is true, and return it."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f"after {seconds} s still not: {what}"
+        time.sleep(0.25)
+    return value
+
+
+def insist(call: Callable[[], Any]) -> None:
+    """Do something to Airflow; again if SQLite was busy."""
+
+    def done() -> bool:
+        try:
+            call()
+        except AirflowApiError as e:
+            if e.status != 500:
+                raise
+            return False
+        return True
+
+    wait_until(done, "Airflow does it")
+
+
+class Jobs:
+    """The jobs at the simulated SeekrFlow, by the task that started them."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+
+    def of(self, task: str) -> list[str]:
+        """List the status words of the jobs that a task has started, oldest first."""
+        jobs = [*self.simulator.all("seekr_alignment"), *self.simulator.all("data_job")]
+        now = self.simulator.now()
+        return [job.word(now) for job in jobs if task in (job.inputs.get("instructions"), job.inputs.get("name"))]
+
+    def polled(self, task: str) -> int:
+        """Count the looks at the last job of a task."""
+        jobs = [job for job in self.simulator.all("seekr_alignment") if task == job.inputs.get("instructions")]
+        return sum(seen.path.endswith(jobs[-1].id) and seen.method == "GET" for seen in self.simulator.requests)
+
+
+@pytest.fixture(scope="module")
+def simulator() -> Iterator[Simulator]:
+    durations = {"seekr_alignment": {"pending": 0.0, "queued": 0.0, **HOUR}, "data_job": HOUR}
+    # Quick for Nugen's pipeline, endless for SeekrFlow.
+    with run_simulator(
+        api_key=f"key-{secrets.token_hex(12)}",
+        speed=30,
+        durations={kind: {word: s * 30 for word, s in words.items() if s} for kind, words in durations.items()},
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def airflow(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
+    connections = {
+        "nugen_default": simulator.nugen_connection(),
+        "seekr_default": simulator.seekr_connection("team-e2e"),
+    }
+    home = tmp_path_factory.mktemp("cancel") / "airflow"
+    with LocalAirflow(
+        home,
+        [EXAMPLES, HERE / "dags"],
+        connections=connections,
+        triggerer_health_check_threshold=GIVEN_UP,
+    ) as running:
+        dags = ["e2e_cancel", "e2e_cancel_run", "nugen_mlops_pipeline"]
+        running.wait_for_dags(dags)
+        for dag_id in dags:
+            running.unpause(dag_id)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pipelines(airflow: LocalAirflow, simulator: Simulator) -> list[Run]:
+    """The reference pipeline, meanwhile: promoted, a gate that stays closed, and an evaluation that is refused."""
+    simulator.add_fault({"action": "status", "status": 400, "operation": "create_evaluation", "times": 1})
+    dag_id = "nugen_mlops_pipeline"
+    return [Run(dag_id, airflow.trigger(dag_id, {"poke_interval": 1, "margin": margin})) for margin in (-1, 0.9, 0.9)]
+
+
+@pytest.fixture(scope="module")
+def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -> dict[str, Run]:
+    """All tasks wait for their jobs."""
+    runs = {dag_id: Run(dag_id, airflow.trigger(dag_id)) for dag_id in ("e2e_cancel", "e2e_cancel_run")}
+
+    def all_wait() -> bool:
+        states = {
+            f"{run.dag_id}.{task.key}": task.state for run in runs.values() for task in airflow.task_instances(*run)
+        }
+        return len(states) == 11 and all(
+            state == ("running" if "on_worker" in task else "deferred") for task, state in states.items()
+        )
+
+    wait_until(all_wait, "all tasks wait", 90)
+    jobs = Jobs(simulator)
+    wait_until(lambda: jobs.polled("e2e_cancel.on_worker[-1]") > 1, "the worker looks")
+    # One whose trigger has not begun yet is not told that its task was ended.
+    for task in ("deferred", "cleared", "moved", "moved_unpushed"):
+        wait_until(lambda task=task: jobs.polled(f"e2e_cancel.{task}[-1]") > 2, f"the triggerer looks for {task}")
+    return runs
+
+
+def test_a_triggerer_that_hands_over_cancels_nothing(
+    airflow: LocalAirflow, simulator: Simulator, waiting: dict[str, Run]
+) -> None:
+    jobs = Jobs(simulator)
+    names = [f"e2e_cancel.{task}[-1]" for task in ("moved", "moved_unpushed", "deferred", "cleared")]
+
+    def looked_at_again(why: str) -> None:
+        before = {name: jobs.polled(name) for name in names}
+        for name in names:
+            wait_until(lambda name=name: jobs.polled(name) > before[name] + 1, f"{name} is waited for: {why}")
+
+    # It is taken for dead, another one takes over; then it wakes up and finds that its triggers are gone.
+    airflow.kill_triggerer(0, signal.SIGSTOP)
+    airflow.start_triggerer()
+    looked_at_again("moved")
+    airflow.kill_triggerer(0, signal.SIGCONT)
+    time.sleep(5)
+    assert [jobs.of(name) for name in names] == [["running"]] * len(names)
+    # The one that took over dies, and the first one takes its triggers back; then it restarts.
+    airflow.kill_triggerer(1, signal.SIGKILL)
+    looked_at_again("killed")
+    airflow.restart_triggerer(0)
+    looked_at_again("restarted")
+    assert [jobs.of(name) for name in names] == [["running"]] * len(names)
+    assert jobs.of("e2e_cancel.data_job[-1]") == ["file_processing"]
+
+
+def test_marking_a_task_failed_cancels_its_job(
+    airflow: LocalAirflow, simulator: Simulator, waiting: dict[str, Run]
+) -> None:
+    jobs, run = Jobs(simulator), waiting["e2e_cancel"]
+    tasks = ["on_worker", "deferred", "data_job"]
+    for task in (*tasks, "kept"):
+        insist(lambda task=task: airflow.mark_task(*run, task, "failed"))
+    for task in tasks:
+        wait_until(lambda task=task: jobs.of(f"e2e_cancel.{task}[-1]") == ["cancelled"], f"{task} is cancelled")
+    assert jobs.of("e2e_cancel.kept[-1]") == ["running"]
+    assert jobs.of("e2e_cancel.moved[-1]") == ["running"]
+
+
+def test_clearing_a_deferred_task_cancels_its_job_and_starts_another(
+    airflow: LocalAirflow, simulator: Simulator, waiting: dict[str, Run]
+) -> None:
+    jobs, run = Jobs(simulator), waiting["e2e_cancel"]
+    insist(lambda: airflow.clear_tasks(*run, ["cleared"]))
+    wait_until(lambda: jobs.of("e2e_cancel.cleared[-1]") == ["cancelled", "running"], "cancelled, and another one")
+    log = wait_until(lambda: airflow.task_log(*run, "cleared", try_number=2), "the log of the second try")
+    wait_until(
+        lambda: (
+            "Before it was cleared this task started alignment job" in airflow.task_log(*run, "cleared", try_number=2)
+        ),
+        f"the log says what became of the old job: {log}",
+    )
+
+
+def test_failing_a_dag_run_cancels_its_jobs(
+    airflow: LocalAirflow, simulator: Simulator, waiting: dict[str, Run]
+) -> None:
+    jobs = Jobs(simulator)
+    insist(lambda: airflow.mark_run(*waiting["e2e_cancel_run"], "failed"))
+    wait_until(lambda: jobs.of("e2e_cancel_run.on_worker[-1]") == ["cancelled"], "the job of the worker is cancelled")
+    for name in ("e2e_cancel_run.deferred[-1]", "mapped-one", "mapped-two"):
+        wait_until(lambda name=name: jobs.of(name) == ["cancelled"], f"{name} is cancelled")
+    assert jobs.of("e2e_cancel.moved[-1]") == ["running"]
+
+
+def test_a_pipeline_that_does_not_promote_leaves_no_model_deployed(
+    airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]
+) -> None:
+    states = airflow.wait_for_runs(pipelines, timeout=180)
+    undeployed = []
+    for run in pipelines:
+        tasks = {str(task.key): task.state for task in airflow.task_instances(*run)}
+        if tasks["evaluate"] == "failed":
+            assert (tasks["gate"], tasks["promote"], states[run]) == ("upstream_failed", "upstream_failed", "failed")
+        elif run == pipelines[0]:
+            assert (tasks["gate"], tasks["promote"], states[run]) == ("success", "success", "success")
+            assert (tasks["undeploy"], tasks["undeployed"]) == ("skipped", "skipped")
+            continue
+        else:
+            assert (tasks["gate"], tasks["promote"], states[run]) == ("skipped", "skipped", "success")
+        assert (tasks["undeploy"], tasks["undeployed"]) == ("success", "success")
+        undeployed.append(run)
+    assert list(states.values()).count("failed") == 1
+    assert len(simulator.all("deployment")) == 3
+    assert len({job.id for job in simulator.all("undeployment")}) == len(undeployed)

@@ -1,0 +1,94 @@
+"""SeekrFlow's own client, from PyPI, takes the simulator for the real service."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider_nugen.simulator import run_simulator
+
+#: Its pins clash with Airflow's, so it has an environment of its own, made when it is missing.
+VERSION = "0.35.0"
+ENVIRONMENT = Path(__file__).parents[2] / ".venv-seekrai"
+CLIENT = Path(__file__).with_name("seekrai_client.py")
+KEY = "key-of-the-vendors-client"
+
+
+@pytest.fixture(scope="module")
+def python() -> Path:
+    """A Python that has the client."""
+    python = ENVIRONMENT / "bin" / "python"
+    installed = ENVIRONMENT / f".seekrai-{VERSION}"
+    if not installed.exists():
+        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, f"seekrai=={VERSION}"], check=True)
+        installed.touch()
+    return python
+
+
+@pytest.fixture(scope="module")
+def seen(python: Path) -> dict[str, Any]:
+    """What the client saw."""
+    env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name != "PYTHONPATH"}
+    with run_simulator(api_key=KEY, speed=1) as simulator:
+        result = subprocess.run(
+            [python, CLIENT],
+            env=env | {"SEEKR_BASE_URL": simulator.url, "SEEKR_API_KEY": KEY},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert result.returncode == 0, result.stderr
+    said: dict[str, Any] = json.loads(result.stdout)
+    return said
+
+
+def test_it_is_the_version_that_we_know(seen: dict[str, Any]) -> None:
+    assert seen["seekrai"] == VERSION
+
+
+def test_it_starts_reads_lists_cancels_and_deletes_alignments(seen: dict[str, Any]) -> None:
+    alignments = seen["alignments"]
+    outputs = alignments.pop("outputs")
+    assert sorted(alignments.pop("output_files")) == sorted(outputs.values())
+    assert "fine-tune" in outputs
+    assert alignments == {
+        "generated": "pending",
+        "retrieved": "completed",
+        "cancelled": "cancelled",
+        "newest_first": True,
+        "left": 0,
+    }
+
+
+def test_it_takes_a_data_job_through_its_life(seen: dict[str, Any]) -> None:
+    assert seen["data_jobs"] == {
+        "created": "file_processing",
+        "files": ["file-1", "file-2"],
+        "ready": "ready_to_start",
+        "started": "pending",
+        "alignment_job": True,
+        "done": "completed",
+        "outputs": 2,
+        "timeline": ["created", "started"],
+        "cancelled": "cancelled",
+        "listed": ["second", "first"],
+        "of_type": 0,
+    }
+
+
+def test_its_asynchronous_half_works_too(seen: dict[str, Any]) -> None:
+    assert seen["asynchronous"] in ("pending", "queued", "running")
+
+
+def test_it_understands_the_errors(seen: dict[str, Any]) -> None:
+    assert seen["errors"]["missing"].startswith("InvalidRequestError")
+    assert "lost not found" in seen["errors"]["missing"]
+    assert seen["errors"]["wrong_key"].startswith("AuthenticationError")

@@ -1,0 +1,60 @@
+"""The documentation is built out of what it shows: it breaks when that does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.newest
+
+PROJECT = Path(__file__).parents[1]
+INCLUDE = re.compile(r"^\.\. (?:literal)?include:: (\S+)$((?:\n +:\S+: .*)*)", re.MULTILINE)
+INCLUDES = [
+    (page, match[1], re.findall(r":(?:start-at|end-before): (.+)", match[2]))
+    for page in sorted((PROJECT / "docs").glob("*.rst"))
+    for match in INCLUDE.finditer(page.read_text())
+]
+
+
+def build(docs: Path) -> subprocess.CompletedProcess[str]:
+    """Build as ``make docs`` does, without writing pages."""
+    options = ["--builder", "dummy", "--fail-on-warning", "--keep-going", "--quiet"]
+    command = [sys.executable, "-m", "sphinx", *options, docs, docs / "_build"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+
+
+def test_a_broken_include_fails_the_build(tmp_path: Path) -> None:
+    for name in ("docs", "example_dags", "tests/user"):
+        shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("_build", "__pycache__"))
+    for name in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        shutil.copy(PROJECT / name, tmp_path)
+    assert build(tmp_path / "docs").returncode == 0
+    (tmp_path / "example_dags" / "seekr_alignment.py").unlink()
+    example = tmp_path / "example_dags" / "nugen_evaluate_many.py"
+    example.write_text(example.read_text().replace("evaluate = CreateEvaluationOperator", "evaluation = None"))
+    broken = build(tmp_path / "docs")
+    assert broken.returncode != 0
+    assert re.search(r"seekr\.rst:\d+: WARNING: Include file .*seekr_alignment\.py' not found", broken.stderr)
+    assert re.search(r"nugen\.rst:\d+: WARNING: start-at pattern not found: evaluate = ", broken.stderr)
+
+
+def test_every_example_is_shown() -> None:
+    shown = {Path(included).name for _, included, _ in INCLUDES}
+    assert {path.name for path in (PROJECT / "example_dags").glob("*.py")} <= shown
+
+
+@pytest.mark.parametrize(("page", "included", "marks"), INCLUDES, ids=lambda value: Path(str(value)).name)
+def test_what_is_included_is_there(page: Path, included: str, marks: list[str]) -> None:
+    text = (page.parent / included).read_text()
+    assert [mark for mark in marks if mark not in text] == []
+
+
+def test_every_picture_is_shown() -> None:
+    pages = "".join(page.read_text() for page in (PROJECT / "docs").glob("*.rst"))
+    shown = re.findall(r"image:: images/(\S+)", pages)
+    assert sorted(shown) == sorted(path.name for path in (PROJECT / "docs" / "images").iterdir())
