@@ -117,7 +117,7 @@ class Decision:
     notes: tuple[Note, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class WaitSettings:
     """
     What the user asked for.

@@ -27,6 +27,9 @@ T = TypeVar("T")
 
 #: The connection is read again after so many seconds.
 FRESH = 300.0
+#: At the most so many requests are under way at once: a thousand waits that wake together take turns, rather than open
+#: a thousand connections.
+MAX_IN_FLIGHT = 100
 #: However many waits ask for it, the connection is read again only every so many seconds.
 REREAD_INTERVAL = 2.0
 
@@ -50,6 +53,7 @@ class SharedClient:
         self._read_at = 0.0
         self._reading = asyncio.Lock()
         self._pace = Pace()
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         #: The settings whose key the service refused, and how it said so: it need not hear the same from every wait.
         self._refused: Settings | None = None
         self._refusal: RawResponse | None = None
@@ -91,10 +95,11 @@ class SharedClient:
             return self._refusal
         if pause := self._pace.reserve(time.monotonic()):
             await asyncio.sleep(min(pause, patience))
-        try:
-            response = await transport.send(call.request(settings.revision, self.conn_id))
-        except ApiError as e:
-            raise explain(e, call, settings) from None
+        async with self._in_flight:
+            try:
+                response = await transport.send(call.request(settings.revision, self.conn_id))
+            except ApiError as e:
+                raise explain(e, call, settings) from None
         if response.status == 401:
             self._refused, self._refusal, self._refused_at = settings, response, time.monotonic()
         elif response.status == 429:

@@ -134,8 +134,10 @@ class JobTrigger(BaseTrigger):
                     if decision.reread:
                         decision = waiter.on_reread(await client.reread(), time.time())
                     else:
-                        response = await client.fetch(waiter.call, waiter.patience(time.time()))
-                        decision = waiter.on_response(response, time.time())
+                        # Not kept in a variable, where it would last until the next one.
+                        decision = waiter.on_response(
+                            await client.fetch(waiter.call, waiter.patience(time.time())), time.time()
+                        )
                 except ApiError as e:
                     decision = waiter.on_error(e, time.time())
                 for note in decision.notes:
