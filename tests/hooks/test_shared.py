@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -270,3 +271,18 @@ def test_each_event_loop_has_its_own_client(connection: Callable[..., str], serv
 
     assert [asyncio.run(wait()), asyncio.run(wait())] == ["READY"] * 2
     assert clients[0] is not clients[1]
+
+
+async def test_waits_that_wake_together_take_turns(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "MAX_IN_FLIGHT", 3)
+    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [HANG] * 3 + [READY] * 5
+    sends = [asyncio.create_task(client.send(call(f"a-{n}"))) for n in range(8)]
+    await asyncio.wait(sends, timeout=0.5)
+    assert len(server.seen) == 3
+    server.over.set()
+    ended = await asyncio.gather(*sends, return_exceptions=True)
+    assert Counter(map(type, ended)) == {TransportError: 3, AlignmentStatus: 5}
+    await client.release()
