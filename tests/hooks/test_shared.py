@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -278,11 +277,11 @@ async def test_waits_that_wake_together_take_turns(
 ) -> None:
     monkeypatch.setattr(shared, "MAX_IN_FLIGHT", 3)
     client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
-    server.script += [HANG] * 3 + [READY] * 5
+    # What hangs is sent again by aiohttp when it is dropped.
+    server.script += [HANG] * 3 + [READY] * 8
     sends = [asyncio.create_task(client.send(call(f"a-{n}"))) for n in range(8)]
     await asyncio.wait(sends, timeout=0.5)
     assert len(server.seen) == 3
     server.over.set()
-    ended = await asyncio.gather(*sends, return_exceptions=True)
-    assert Counter(map(type, ended)) == {TransportError: 3, AlignmentStatus: 5}
+    assert {type(answer) for answer in await asyncio.gather(*sends)} == {AlignmentStatus}
     await client.release()
