@@ -305,15 +305,15 @@ class Waiter(Generic[M]):
         if isinstance(error, UnauthorizedError) and not memory.reread:
             memory.reread, self.refusal = True, error
             return Decision(reread=True)
-        if self.refusal is not None:
-            # The connection could not be read again: the next 401 asks for that once more.
-            self.refusal, memory.reread = None, False
+        self.refusal = None
         fresh = isinstance(error, NotFoundError) and not memory.seen and self.incomplete is None
         grace = NOT_FOUND_GRACE - (now - memory.began)
         if not error.transient and not (fresh and grace > 0):
             if self.incomplete is not None:
                 return self._without_detail(error)
             return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", subject=self._status())
+        # Whatever passes: the next 401 asks for the connection once more.
+        memory.reread = False
         memory.failures += 1
         memory.failing_since = now if memory.failing_since is None else memory.failing_since
         outage = now - memory.failing_since

@@ -230,6 +230,13 @@ def test_each_run_of_401s_may_ask_for_the_connection_again() -> None:
     assert tell(wait, http(401), 3600).reread
 
 
+def test_a_401_after_a_failure_that_passes_asks_for_the_connection_again() -> None:
+    wait = waiter()
+    assert feed(wait, (0, http(401)), (0, True), (0, http(502))).sleep > 0
+    assert tell(wait, http(401), 5).reread
+    assert end_of(tell(wait, False, 5)).outcome is Outcome.REJECTED
+
+
 def test_a_401_while_the_connection_cannot_be_read_asks_for_it_again_later() -> None:
     wait = waiter()
     unreadable = errors.TransportError("the connection could not be read (OperationalError).")
