@@ -25,7 +25,7 @@ SEEKR = Service(
     header_extras={"team_id": "x-team-id"},
     hints={
         400: "Check the arguments against what the service says.",
-        401: "Check the API key in the Password field of the connection (the bare key, without 'Bearer').",
+        401: "Check the API key (password) of the connection: the bare key, without 'Bearer'.",
         402: "Check the credit of the SeekrFlow account that the key belongs to.",
         403: "Check the extra 'team_id' of the connection: the key must belong to a member of that team.",
         404: "Check the id, and the extra 'team_id' of the connection: a job is visible only to its own team.",

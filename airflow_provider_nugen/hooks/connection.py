@@ -28,7 +28,7 @@ def _explained(service: Service, conn_id: str, was_there: bool = False) -> Itera
         raise ConnectionSettingsError(
             "there is no such connection.",
             context=context,
-            hint=f"Create it (Admin, Connections) with the type {service.conn_type!r} and the API key as Password.",
+            hint=f"Create it (Admin, Connections) with the type {service.conn_type!r} and the API key.",
         ) from None
     except Exception as e:
         # The metadata database or the API server is unwell: that says nothing about the connection.

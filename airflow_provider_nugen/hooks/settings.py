@@ -162,11 +162,11 @@ def _printable(text: str) -> bool:
 def _api_key(password: str | None, wrong: Any) -> str:
     key = (password or "").strip()
     if not key:
-        raise wrong("the Password field is empty.", "Enter the API key there.")
+        raise wrong("the API key (password) is empty.", "Enter it.")
     if key.lower().startswith("bearer "):
-        raise wrong("the key in the Password field begins with 'Bearer '.", "Enter the bare key.")
+        raise wrong("the API key (password) begins with 'Bearer '.", "Enter the bare key.")
     if not _printable(key):
-        raise wrong("the Password field has characters that no HTTP header can carry.", "Copy the key again.")
+        raise wrong("the API key (password) has characters that no HTTP header can carry.", "Copy the key again.")
     return key
 
 

@@ -139,7 +139,7 @@ def test_all_modes_hand_on_the_same(airflow: LocalAirflow, runs: dict[str, Run])
     ("task_id", "words"),
     [
         ("job_failed", "CUDA out of memory"),
-        ("wrong_key", "Check the API key in the Password field"),
+        ("wrong_key", "Check the API key (password)"),
         ("missing", "Check the id"),
         ("too_long", "was not done when its timeout of 8 s was over"),
     ],

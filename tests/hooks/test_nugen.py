@@ -81,7 +81,7 @@ def test_the_test_button_accepts_a_right_key_and_the_right_revision(
 @pytest.mark.parametrize(
     ("base", "status", "says"),
     [
-        ({"status_code": 401, "json": {"detail": "Invalid key"}}, {"json": {"status": "READY"}}, "Password"),
+        ({"status_code": 401, "json": {"detail": "Invalid key"}}, {"json": {"status": "READY"}}, "API key (password)"),
         ({"status_code": 403, "json": {"detail": "Forbidden"}}, {"json": {"status": "READY"}}, "403"),
         ({"status_code": 404, "json": NO_ROUTE}, {"json": {"status": "READY"}}, "Host"),
         ({"text": "<html>a captive portal</html>"}, {"json": {"status": "READY"}}, "captive portal"),
@@ -118,7 +118,7 @@ def test_the_test_button_says_that_nobody_is_there(connection: Callable[..., str
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"password": ""}, "Password field is empty"),
+        ({"password": ""}, "(password) is empty"),
         ({"host": "http://nugen.example"}, "allow_http"),
         ({"extra": {"api_revision": "X"}}, "api_revision"),
     ],

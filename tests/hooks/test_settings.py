@@ -166,9 +166,9 @@ def test_a_team_that_no_header_can_carry_is_refused(team_id: str) -> None:
 @pytest.mark.parametrize(
     ("password", "says"),
     [
-        (None, "Password field is empty"),
-        ("", "Password field is empty"),
-        (" \n", "Password field is empty"),
+        (None, "(password) is empty"),
+        ("", "(password) is empty"),
+        (" \n", "(password) is empty"),
         ("Bearer 5ecret", "'Bearer '"),
         ("bearer 5ecret", "'Bearer '"),
         ("5ecret\nx", "no HTTP header can carry"),

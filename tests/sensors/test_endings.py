@@ -129,7 +129,7 @@ SCENARIOS: dict[Prepare, tuple[Outcome, str]] = {
     failed_before: (Outcome.FAILED, r"alignment 'a-1' failed \(status 'FAILED'\): out of memory\."),
     failed_later: (Outcome.FAILED, r"alignment 'a-1' failed \(status 'FAILED'\): out of memory\."),
     stopped: (Outcome.CANCELLED, r"alignment 'a-1' was stopped \(status 'STOPPED'\)"),
-    wrong_key: (Outcome.REJECTED, r"the status of alignment 'a-1' could not be read: HTTP 401: .*Password field"),
+    wrong_key: (Outcome.REJECTED, r"the status of alignment 'a-1' could not be read: HTTP 401: .*API key"),
     wrong_key_later: (Outcome.REJECTED, r"the status of alignment 'a-1' could not be read: HTTP 401: "),
     missing_id: (Outcome.REJECTED, r"the status of alignment 'a-1' could not be read: HTTP 404: .*Check the id"),
     gone_later: (Outcome.REJECTED, r"the status of alignment 'a-1' could not be read: HTTP 404: "),

@@ -21,7 +21,7 @@ NUGEN = Service(
     revisions=("B", "C"),
     hints={
         400: "Check the arguments against what the service says.",
-        401: "Check the API key in the Password field of the connection (the bare key, without 'Bearer').",
+        401: "Check the API key (password) of the connection: the bare key, without 'Bearer'.",
         402: "Check the credit of the Nugen account that the key belongs to.",
         403: "The key is valid but may not do this: check what the account of the key is allowed to.",
         404: "Check the id, and that the key in the connection belongs to the account that owns it.",
