@@ -8,7 +8,7 @@ MATRIX := 3.1.8 3.2.2 3.3.2
 PINS_3.1.8 := 'pydantic<2.13'
 PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
 
-.PHONY: help install demo docs test test-oldest test-matrix dist test-dist docs-pictures test-survival lint clean
+.PHONY: help install demo docs test test-oldest test-matrix bench bench-eta dist test-dist docs-pictures test-survival lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,6 +49,17 @@ test-survival: $(VENV)/.survival ## Let 200 waits survive kills, outages and res
 
 $(VENV)/.survival: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[survival]'
+	@touch $@
+
+bench: .venv-bench/.installed ## Measure what a wait costs the triggerer, beside triggers of other providers
+	.venv-bench/bin/python -m benchmarks.triggers
+
+bench-eta: install ## Count the looks and the delay of waits that believe the estimates of a service
+	$(RUN) -m benchmarks.eta
+
+.venv-bench/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 dist: install ## Build sdist and wheel into dist/
