@@ -213,7 +213,7 @@ def test_a_401_asks_for_the_connection_and_ends_the_wait_if_it_is_unchanged() ->
     ending = end_of(tell(wait, False, 0))
     assert ending.outcome is Outcome.REJECTED
     assert "bad key" in ending.message
-    assert "Password" in ending.message
+    assert "API key (password)" in ending.message
 
 
 def test_a_changed_connection_is_tried_at_once_and_a_second_401_is_final() -> None:

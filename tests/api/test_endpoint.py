@@ -386,7 +386,7 @@ def test_the_routers_404_is_told_from_a_missing_jobs(
     [
         (endpoints.ALIGNMENT_STATUS, A, 404, {"detail": "Not Found"}, "api_revision"),
         (endpoints.ALIGNMENT_STATUS, A, 404, {"detail": "Alignment not found"}, "Check the id"),
-        (endpoints.ALIGNMENT_STATUS, A, 401, {"detail": "no"}, "Password"),
+        (endpoints.ALIGNMENT_STATUS, A, 401, {"detail": "no"}, "API key (password)"),
         (endpoints.ALIGNMENT_STATUS, A, 402, {"detail": "no"}, "credit"),
         (endpoints.ALIGNMENT_STATUS, A, 302, b"", "Redirects are not followed"),
         (seekr.ALIGNMENT_JOB, {"alignment_job_id": "j"}, 404, {"detail": "Not Found"}, "Host"),
