@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.hooks.forms import FORMS, FormField
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Connection, Context
     from airflow.sdk.exceptions import (
         AirflowException,
         AirflowFailException,
@@ -56,6 +57,7 @@ __all__ = [
     "AirflowTaskTimeout",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "aget_connection",
     "still_deferred",
     "task_state_store",
     "with_form",
@@ -101,6 +103,24 @@ def _widget(field: FormField) -> Any:
         description=field.description,
         default=None if field.default is None else str(field.default),
     )
+
+
+async def aget_connection(conn_id: str) -> Connection:
+    """
+    Read a connection in a trigger.
+
+    In ``dag.test()`` triggers share a process with the supervisor, which Airflow (3.3.2) cannot ask asynchronously:
+    there ``aget_connection`` finds nothing but environment variables, and says that the connection is missing.
+
+    :raises AirflowNotFoundException: if it is not found.
+    """
+    from airflow.sdk import BaseHook
+    from airflow.sdk.execution_time import task_runner
+
+    supervisor = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if supervisor is None or hasattr(supervisor, "asend"):
+        return await BaseHook.aget_connection(conn_id)
+    return await asyncio.to_thread(BaseHook.get_connection, conn_id)
 
 
 def task_state_store(context: Context) -> Any:

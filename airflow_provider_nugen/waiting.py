@@ -328,8 +328,10 @@ class Waiter(Generic[M]):
         if fresh:
             sleep = min(sleep, grace)
         level = logging.WARNING if memory.failures == 1 else logging.INFO
-        note = Note(level, f"{self._status()} could not be read ({memory.failures} in a row): {error.advice}")
-        return self._wait(now, sleep, [note], error)
+        text = f"{self._status()} could not be read ({memory.failures} in a row): {error.advice}"
+        if fresh:
+            text += f" A fresh id is not visible everywhere at once, so this is final only in {grace:.0f} s."
+        return self._wait(now, sleep, [Note(level, text)], error)
 
     def on_reread(self, changed: bool, now: float) -> Decision:
         """

@@ -54,6 +54,11 @@ def test_what_is_included_is_there(page: Path, included: str, marks: list[str]) 
     assert [mark for mark in marks if mark not in text] == []
 
 
+def test_the_test_in_the_readme_is_one_that_runs() -> None:
+    test = (PROJECT / "tests" / "user" / "test_my_dag.py").read_text()
+    assert f"```python\n{test[test.index('import json') :]}```" in (PROJECT / "README.md").read_text()
+
+
 def test_every_picture_is_shown() -> None:
     pages = "".join(page.read_text() for page in (PROJECT / "docs").glob("*.rst"))
     shown = re.findall(r"image:: images/(\S+)", pages)

@@ -31,7 +31,7 @@ SEEKR = Service(
         404: "Check the id, and the extra 'team_id' of the connection: a job is visible only to its own team.",
         422: "Correct the argument that the service names.",
     },
-    wrong_route_hint="The service has no such path: check the Host of the connection.",
+    wrong_route_hint="The service has no such path: check the base URL (Host) of the connection.",
 )
 
 

@@ -144,6 +144,8 @@ class ServiceHook(BaseHook):
         """
         try:
             messages = [message for call in self._test_calls() if (message := self._test(call))]
+            if unknown := self.settings.unknown_extras:
+                messages.append(f"Ignored, since unknown: the extras {', '.join(unknown)}.")
         except ApiError as e:
             return False, str(e)
         finally:

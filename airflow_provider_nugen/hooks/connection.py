@@ -9,7 +9,7 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_nugen.api.errors import ApiError, ConnectionSettingsError, TransportError
 from airflow_provider_nugen.api.service import Service
-from airflow_provider_nugen.compat import AirflowNotFoundException
+from airflow_provider_nugen.compat import AirflowNotFoundException, aget_connection
 from airflow_provider_nugen.hooks.settings import Settings
 
 
@@ -59,4 +59,4 @@ async def aread_settings(service: Service, conn_id: str) -> Settings:
     :raises TransportError: if it is not there right now.
     """
     with _explained(service, conn_id, was_there=True):
-        return Settings.from_connection(service, await BaseHook.aget_connection(conn_id))
+        return Settings.from_connection(service, await aget_connection(conn_id))

@@ -19,6 +19,7 @@ class ConnectionLike(Protocol):
     """What is read of an Airflow connection."""
 
     conn_id: str
+    conn_type: str | None
     host: str | None
     port: int | None
     schema: str | None
@@ -108,6 +109,11 @@ class Settings:
         def wrong(problem: str, hint: str) -> ConnectionSettingsError:
             return ConnectionSettingsError(problem, context=context, hint=hint)
 
+        if conn.conn_type and conn.conn_type != service.conn_type:
+            raise wrong(
+                f"the connection has the type {conn.conn_type!r}.",
+                f"Use one of the type {service.conn_type!r}, so that no key goes to another service.",
+            )
         raw = _raw_extras(conn.extra)
         if raw is None:
             raise wrong("the Extra field is no JSON object.", 'Enter an object such as {"timeout": 30}.')
@@ -174,16 +180,16 @@ def _base_url(service: Service, conn: ConnectionLike, allow_http: bool, wrong: A
     host = (conn.host or "").strip() or service.base_url
     if "://" not in host:
         host = f"{conn.schema if conn.schema in ('http', 'https') else 'https'}://{host}"
-    hint = f"Enter the base URL in the Host field, such as {service.base_url}, or leave it empty."
+    hint = f"Enter the base URL (Host), such as {service.base_url}, or leave it empty."
     try:
         url = urlsplit(host)
         name, port = url.hostname, url.port
         (name or "").encode("idna")  # as the transports will: a label may be too long, or empty
     except ValueError:
-        raise wrong("the Host field is no URL.", hint) from None
+        raise wrong("the base URL (Host) is no URL.", hint) from None
     odd = url.query or url.fragment or "@" in url.netloc or " " in host or not host.isprintable()
     if url.scheme not in ("http", "https") or not name or odd:
-        raise wrong("the Host field is no base URL of an HTTP service.", hint)
+        raise wrong("the base URL (Host) is none of an HTTP service.", hint)
     if url.scheme == "http" and not allow_http and not _is_loopback(name):
         raise wrong(
             f"the key would go to {name} unencrypted.",

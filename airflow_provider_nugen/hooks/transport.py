@@ -106,7 +106,9 @@ def _transport_error(error: Exception, settings: Settings, outer: BaseException 
         why = f"no answer within {settings.timeout:g} s"
     return TransportError(
         f"{settings.base_url} could not be reached ({why}).",
-        hint="Check the Host of the connection and the network.",
+        hint="Begin the base URL (Host) with http:// if the server speaks plain http."
+        if "WRONG_VERSION_NUMBER" in why
+        else "Check the base URL (Host) of the connection and the network.",
         sent=not any(isinstance(e, _NOT_SENT) for e in chain),
     )
 

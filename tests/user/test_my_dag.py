@@ -3,9 +3,9 @@
 import json
 
 import pytest
+from my_dag import dag
 
 from airflow_provider_nugen.simulator import run_simulator
-from tests.user.my_dag import dag
 
 
 def test_my_dag(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ NUGEN = Service(
     },
     wrong_route_hint=(
         "The service has no such path: set the extra 'api_revision' of the connection to the other revision "
-        "(B or C), and check its Host."
+        "(B or C), and check its base URL (Host)."
     ),
 )
 
