@@ -7,6 +7,7 @@ Pure: no clock, no sleeping. All waits of a triggerer share one :class:`Pace` pe
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 #: After a 429 the requests are at least so many seconds apart ...
@@ -24,42 +25,47 @@ LONGEST_PAUSE = 600.0
 @dataclass(slots=True)
 class Pace:
     """
-    Spaces requests.
+    Spaces requests. Whoever wants to send waits for :meth:`pause`, once more if it has grown meanwhile, then takes its
+    turn with :meth:`take`.
 
     :param per_second: the most requests per second; ``None`` = no limit.
     """
 
     per_second: float | None = None
     _gap: float = 0.0
-    _next: float = 0.0
+    _next: float = -math.inf
+    _slowed_at: float = -math.inf
 
-    def reserve(self, now: float) -> float:
+    def pause(self, now: float) -> float:
         """
-        Take the next free moment for a request.
+        Say how many seconds it is until the next request.
 
         :param now: the time in seconds, of any clock that does not go back.
-        :return: seconds to wait until then.
         """
-        gap = max(self._gap, 1 / self.per_second if self.per_second else 0.0)
-        if not gap and self._next <= now:
-            return 0.0
-        at = max(self._next, now)
-        self._next = at + gap
-        return at - now
+        return max(self._next - now, 0.0)
 
-    def slow_down(self, now: float, retry_after: float | None) -> None:
+    def take(self, now: float) -> None:
+        """Take the turn: the next request is a gap away."""
+        gap = max(self._gap, 1 / self.per_second if self.per_second else 0.0)
+        if gap:
+            # Who wakes a little late does not make all others later.
+            late = now - self._next
+            self._next = (self._next if late < gap / 2 else now) + gap
+
+    def slow_down(self, now: float, sent_at: float, retry_after: float | None) -> None:
         """
         Slow everybody down: the service has answered 429.
 
         :param now: the time in seconds.
+        :param sent_at: when the request was sent that it refused.
         :param retry_after: how many seconds it wants to be left alone, if it says so; obeyed up to
             :data:`LONGEST_PAUSE`.
         """
-        pause_until = now + (PAUSE if retry_after is None else min(retry_after, LONGEST_PAUSE))
-        if pause_until > self._next:
-            # One burst of refusals is one reason to slow down, however many requests were under way.
+        self._next = max(self._next, now + (PAUSE if retry_after is None else min(retry_after, LONGEST_PAUSE)))
+        if sent_at >= self._slowed_at:
+            # A burst of refusals is one reason to slow down: the rest of it was under way already.
             self._gap = min(max(self._gap * 2, FIRST_GAP), LONGEST_GAP)
-            self._next = pause_until
+            self._slowed_at = now
 
     def speed_up(self) -> None:
         """Go faster again: the service has answered."""

@@ -38,6 +38,8 @@ MAX_OUTAGE = 600.0
 #: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
+#: Many waits may have the same deadline: for so many seconds the last look can wait for its turn.
+LAST_LOOK = 30.0
 #: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
 STALL = 600.0
 #: An estimate is worth a log line when it moves by more than this share of what remains, or a minute.
@@ -228,8 +230,8 @@ class Waiter(Generic[M]):
         return self._until(now, interval * self.rand())
 
     def patience(self, now: float) -> float:
-        """Say how many seconds the next look can wait for its turn: until the next deadline."""
-        return self._until(now, math.inf)
+        """Say how many seconds the next look can wait for its turn: until a little after the next deadline."""
+        return self._until(now, math.inf) + LAST_LOOK
 
     def on_response(self, response: RawResponse, now: float) -> Decision:
         """

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_nugen.api.endpoint import Call, RawResponse
-from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.errors import ApiError, TransportError
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings
 from airflow_provider_nugen.hooks.settings import Settings
@@ -30,6 +30,8 @@ FRESH = 300.0
 #: At the most so many requests are under way at once: a thousand waits that wake together take turns, rather than open
 #: a thousand connections.
 MAX_IN_FLIGHT = 100
+#: For so many seconds nobody asks again with a key that the service has refused.
+REFUSED = 30.0
 #: However many waits ask for it, the connection is read again only every so many seconds.
 REREAD_INTERVAL = 2.0
 
@@ -52,8 +54,13 @@ class SharedClient:
         self._transport: AsyncTransport | None = None
         self._read_at = 0.0
         self._reading = asyncio.Lock()
-        self._pace = Pace()
+        self._refreshing: asyncio.Task[None] | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._pace = Pace()
+        self._turns = asyncio.Lock()
+        #: The settings with which a request has come back, well or not: until then one goes ahead of all others.
+        self._tried: Settings | None = None
+        self._trying = asyncio.Lock()
         #: The settings whose key the service refused, and how it said so: it need not hear the same from every wait.
         self._refused: Settings | None = None
         self._refusal: RawResponse | None = None
@@ -76,6 +83,9 @@ class SharedClient:
         if self._users == 0:
             clients = _clients.get(asyncio.get_running_loop(), {})
             clients.pop((self.service.conn_type, self.conn_id), None)
+            if self._refreshing is not None:
+                self._refreshing.cancel()
+                await asyncio.wait([self._refreshing])
             if self._transport is not None:
                 await self._transport.close()
 
@@ -83,30 +93,92 @@ class SharedClient:
         """
         Send one call when it is its turn, without retrying and without reading the answer.
 
+        Only looks queue. What changes something, which is cancelling a job, goes first.
+
         :param call: the call.
-        :param patience: the most seconds to wait for its turn: a last look at a deadline cannot queue for long.
-        :raises ApiError: if no answer came, explained.
+        :param patience: the most seconds to wait for its turn.
+        :raises ApiError: if no answer came, or it was not its turn in time; explained.
         """
-        transport = self._transport
-        if transport is None or time.monotonic() - self._read_at > FRESH:
-            transport = await self._open()
+        if self._transport is None:
+            await self._open()
+        elif time.monotonic() - self._read_at > FRESH and self._refreshing is None:
+            # Nobody waits for that: what was read before has worked so far.
+            self._refreshing = asyncio.create_task(self._refresh())
+        if call.endpoint.method != "GET":
+            return await self._ask(call)
+        await self._take_turn(call, patience)
+        try:
+            if self._settings is not self._tried:
+                async with self._trying:
+                    if self._settings is not self._tried:
+                        return await self._ask(call)
+            return await self._ask(call)
+        finally:
+            self._in_flight.release()
+
+    @property
+    def _settings(self) -> Settings | None:
+        return self._transport.settings if self._transport is not None else None
+
+    async def _take_turn(self, call: Call[Any], patience: float) -> None:
+        if not (self._in_flight.locked() or self._turns.locked() or self._pace.pause(time.monotonic())):
+            await self._in_flight.acquire()  # at once
+            self._pace.take(time.monotonic())
+            return
+        try:
+            async with asyncio.timeout(None if patience == math.inf else patience):
+                await self._in_flight.acquire()
+                try:
+                    async with self._turns:
+                        while pause := self._pace.pause(time.monotonic()):  # noqa: ASYNC110  # it may grow meanwhile
+                            await asyncio.sleep(pause)
+                        self._pace.take(time.monotonic())
+                except BaseException:
+                    self._in_flight.release()
+                    raise
+        except TimeoutError:
+            raise TransportError(
+                f"within {patience:.0f} s it was not its turn among the requests through this connection.",
+                context=call.context(self.conn_id),
+                hint="Raise poke_interval or max_requests_per_second, or wait less at the same time.",
+                sent=False,
+            ) from None
+
+    async def _ask(self, call: Call[Any]) -> RawResponse:
+        """Send a call with what is known of the connection now."""
+        transport, sent_at = self._transport, time.monotonic()
+        assert transport is not None  # noqa: S101  # there is one from the first fetch to the last release
         settings = transport.settings
-        if self._refused is settings and self._refusal is not None:
+        if self._refusal is not None and self._refused is settings and sent_at - self._refused_at < REFUSED:
             return self._refusal
-        if pause := self._pace.reserve(time.monotonic()):
-            await asyncio.sleep(min(pause, patience))
-        async with self._in_flight:
-            try:
-                response = await transport.send(call.request(settings.revision, self.conn_id))
-            except ApiError as e:
-                raise explain(e, call, settings) from None
+        transport.in_flight += 1
+        try:
+            response = await transport.send(call.request(settings.revision, self.conn_id))
+        except ApiError as e:
+            raise explain(e, call, settings) from None
+        finally:
+            self._tried = settings
+            transport.in_flight -= 1
+            await self._retire(transport)
         if response.status == 401:
             self._refused, self._refusal, self._refused_at = settings, response, time.monotonic()
         elif response.status == 429:
-            self._pace.slow_down(time.monotonic(), retry_after_seconds(response.retry_after, time.time()))
+            retry_after = retry_after_seconds(response.retry_after, time.time())
+            self._pace.slow_down(time.monotonic(), sent_at, retry_after)
         else:
             self._pace.speed_up()
         return response
+
+    async def _retire(self, transport: AsyncTransport) -> None:
+        """Close a transport that another one has replaced, when nobody uses it any more."""
+        if transport is not self._transport and not transport.in_flight:
+            await transport.close()
+
+    async def _refresh(self) -> None:
+        try:
+            await self._open()
+        finally:
+            self._refreshing = None
 
     async def send(self, call: Call[T]) -> T:
         """
@@ -146,8 +218,7 @@ class SharedClient:
                 self._read_at = time.monotonic() - FRESH + 10 * REREAD_INTERVAL
                 return old
             self._read_at = time.monotonic()
-            if old is not None and old is not self._transport:
-                # A poll that is under way on it fails as a dropped connection does, and is tried again.
-                await old.close()
+            if old is not None:
+                await self._retire(old)
             assert self._transport is not None  # noqa: S101  # set above, or kept because nothing changed
             return self._transport

@@ -184,6 +184,8 @@ class AsyncTransport:
         self.settings = settings
         self.session = session
         self.proxy = proxy
+        #: How many requests are under way, as its owner counts them.
+        self.in_flight = 0
         # aiohttp sends a session's headers to the proxy, too, when it asks for a tunnel: not the key.
         self._headers = settings.all_headers() if proxy else None
 

@@ -12,8 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +23,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from airflow_provider_nugen.hooks import shared
 
 #: Instead of an answer: close the connection, or do not answer.
 DROP, HANG = "drop", "hang"
@@ -164,6 +168,10 @@ def refused() -> str:
     return f"http://127.0.0.1:{port}"
 
 
+def _monotonic(slept: list[float], real: Callable[[], float] = time.monotonic) -> float:
+    return real() + sum(slept)
+
+
 @pytest.fixture
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Nobody sleeps; what they would have slept is here."""
@@ -172,6 +180,9 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def asleep(seconds: float, *args: Any) -> None:
         slept.append(seconds)
 
+    # The loop's own clock stays right.
+    clock = SimpleNamespace(time=time.time, monotonic=partial(_monotonic, slept))
+    monkeypatch.setattr(shared, "time", clock)
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", asleep)
     return slept

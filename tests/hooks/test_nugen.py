@@ -76,6 +76,17 @@ def test_the_test_button_accepts_a_right_key_and_the_right_revision(
     works, message = hook(connection, revision).test_connection()
     assert works, message
     assert "Nugen accepts the key." in message
+    assert "Ignored" not in message
+
+
+def test_the_test_button_tells_of_extras_that_nobody_knows(
+    connection: Callable[..., str], requests_mock: Mocker
+) -> None:
+    requests_mock.get(BASE, json={"models": []})
+    requests_mock.get(STATUS["B"], status_code=404, json=NO_JOB)
+    works, message = NugenHook(connection("nugen", host=HOST, extra={"api_revison": "C"})).test_connection()
+    assert works
+    assert "Ignored, since unknown: the extras api_revison." in message
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Conn:
     """What is read of an Airflow connection."""
 
     conn_id: str = "my_conn"
+    conn_type: str | None = None
     host: str | None = None
     port: int | None = None
     schema: str | None = None
@@ -106,6 +107,17 @@ def test_every_extra_is_read_also_as_the_text_of_a_form(extra: str, sent: Any, f
 )
 def test_the_team_goes_out_in_its_header(team_id: Any, headers: dict[str, str]) -> None:
     assert read(SEEKR, extras={"team_id": team_id}).all_headers() == {"Authorization": "a-key", **headers}
+
+
+@pytest.mark.parametrize("conn_type", [None, "", "nugen"])
+def test_the_type_may_be_the_services_or_none(conn_type: str | None) -> None:
+    assert read(conn_type=conn_type).api_key == "a-key"
+
+
+@pytest.mark.parametrize("conn_type", ["seekr", "http"])
+def test_no_key_of_another_type_of_connection_is_sent(conn_type: str) -> None:
+    with pytest.raises(ConnectionSettingsError, match=f"has the type '{conn_type}'. Use one of the type 'nugen'"):
+        read(conn_type=conn_type)
 
 
 @pytest.mark.parametrize(
@@ -252,7 +264,7 @@ def test_the_key_goes_unencrypted_only_to_this_machine_unless_allowed(fields: di
 )
 def test_a_host_that_is_no_base_url_is_refused(host: str) -> None:
     message = refusal(host=host)
-    assert "Host field" in message
+    assert "(Host)" in message
     assert "https://api.nugen.in" in message
     assert "5ecret" not in message
 
