@@ -112,7 +112,7 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
         scene.simulator.set_job(wait.kind.name, wait.job_id, [(wait.kind.running, seconds), (wait.last_word, 0)])
     fault.apply(scene)
     time.sleep(fault.seconds)
-    scene.airflow.wait_until(lambda: fault.until(scene), PATIENCE)
+    happened = scene.airflow.wait_until(lambda: fault.until(scene), PATIENCE)
     fault.restore(scene)
     scene.say("mended")
     # Also those that began meanwhile.
@@ -120,7 +120,8 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
     ending = {*own, *(wait for wait in hit if wait.timeout)}
     over = scene.airflow.wait_until(lambda: not ending & scene.deferred(), PATIENCE)
     scene.say(f"{len(ending)} waits are over" if over else f"{len(ending & scene.deferred())} waits are not over")
-    return Row(fault.name, frozenset(wait.job_id for wait in hit), frozenset(wait.job_id for wait in ending))
+    hit_ids, own_ids = (frozenset(wait.job_id for wait in waits) for waits in (hit, ending))
+    return Row(fault.name, hit_ids, own_ids, happened and over)
 
 
 def _airflow(home: Path, database: Database, simulator: Simulator, reporter: Reporter) -> SupervisedAirflow:

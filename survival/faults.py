@@ -114,10 +114,17 @@ class Fault:
 
 def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any], **others: Any) -> Fault:
     """Declare that the services answer badly, in the way of :class:`~airflow_provider_nugen.simulator.faults.Fault`."""
+
+    def restore(scene: Scene) -> None:
+        struck = scene.simulator.clear_faults()
+        if not struck:
+            raise RuntimeError(f"{name}: it struck no request")
+        scene.say(f"it struck {struck} requests")
+
     return Fault(
         name,
         apply=lambda scene: scene.simulator.add_fault(**answer),
-        restore=lambda scene: scene.say(f"it struck {scene.simulator.clear_faults()} requests"),
+        restore=restore,
         seconds=seconds,
         ending=ending,
         **others,
@@ -189,6 +196,8 @@ FAULTS = (
         ending=12,
     ),
     _answers("every third connection dropped", 25, 12, {"action": "drop", "every": 3}),
+    # A connection that drops is often replaced before we hear of it; this is not.
+    _answers("every second answer cut short", 20, 12, {"action": "truncate", "every": 2}),
     _answers("every tenth answer 20 s late", 35, 12, {"action": "delay", "seconds": 20, "every": 10}),
     Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=12),
     Fault(

@@ -49,11 +49,13 @@ class Row:
     :param name: the fault.
     :param hit: the job ids of the waits that were deferred when it began.
     :param own: the job ids of those of them whose jobs, or deadlines, ended during it.
+    :param in_time: the fault came to its end, and so did the waits of ``own``, before patience was over.
     """
 
     name: str
     hit: frozenset[str]
     own: frozenset[str]
+    in_time: bool
     verdicts: Sequence[Verdict] = field(default=(), init=False)
 
     @property
@@ -74,7 +76,7 @@ class Row:
     @property
     def passed(self) -> bool:
         """Whether the fault did no harm, and hit anything at all."""
-        return bool(self.hit) and self.right == len(self.hit)
+        return bool(self.hit) and self.in_time and self.right == len(self.hit)
 
     @property
     def extra_delay(self) -> float:

@@ -282,7 +282,7 @@ async def test_there_is_a_last_look_at_the_deadline(service: Service, name: str)
     began = time.time()
     ended = await ending(trigger(poke_interval=60, began=began, seen=True, **{name: began + 0.3}))
     assert ended.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT)
-    assert service.asked() == 1
+    assert service.asked() in (1, 2)  # the first one comes at a random moment of the minute
     assert "last status 'PROCESSING'" in ended.message
 
 
