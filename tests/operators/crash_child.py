@@ -31,9 +31,14 @@ class FileStore:
         return json.loads(file.read_text()) if file.exists() else default
 
     def set(self, key: str, value: Any) -> None:
-        beside = self.folder / "new"
-        beside.write_text(json.dumps(value))
-        beside.replace(self.folder / f"{key}.json")
+        write_at_once(self.folder / f"{key}.json", value)
+
+
+def write_at_once(file: Path, value: Any) -> None:
+    """Write a file that a kill leaves either whole or not there."""
+    beside = file.with_suffix(".new")
+    beside.write_text(json.dumps(value))
+    beside.replace(file)
 
 
 def die_at(line: int) -> None:
@@ -91,7 +96,7 @@ def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: 
         die_at(line)
     result = task.execute(context)  # type: ignore[arg-type]
     sys.settrace(None)
-    (folder / "result.json").write_text(json.dumps(result))
+    write_at_once(folder / "result.json", result)
 
 
 def count_lines(*args: Any) -> None:
@@ -108,4 +113,4 @@ def count_lines(*args: Any) -> None:
     folder: Path = args[0]
     sys.settrace(trace)
     main(*args)
-    (folder / "lines.json").write_text(json.dumps(executed))
+    write_at_once(folder / "lines.json", executed)
