@@ -86,7 +86,11 @@ class Browser:
         return self.wait.until(lambda driver: driver.find_element(By.XPATH, xpath))
 
     def click(self, xpath: str) -> None:
+        """Click what is there and has stopped moving: a click on what moves goes beside it."""
+
         def clicked(driver: Any) -> bool:
+            if not driver.execute_script(f"return {STILL}"):
+                return False
             driver.find_element(By.XPATH, xpath).click()
             return True
 
