@@ -174,7 +174,7 @@ def _environment(chosen: Sequence[Kind]) -> str:
     software = {"Python": platform.python_version(), "airflow-provider-nugen": __version__, **versions}
     cpuinfo = Path("/proc/cpuinfo").read_text().splitlines()
     cpu = next((line.partition(": ")[2] for line in cpuinfo if line.startswith("model name")), platform.machine())
-    machine = f"{cpu}, {os.cpu_count()} cores, {platform.system()} {platform.release()}"
+    machine = f"{cpu}, {os.cpu_count()} cores, {platform.system()}"
     return f"{', '.join(f'{name} {version}' for name, version in software.items())}; {machine}"
 
 
