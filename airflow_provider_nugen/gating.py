@@ -10,7 +10,7 @@ import io
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, TypeGuard
@@ -68,10 +68,29 @@ class Condition:
             return cls(text.strip(), part["metric"], part["op"], margin, True)
         return cls(text.strip(), part["metric"], part["op"], float(part["number"]), False)
 
+    @classmethod
+    def parse_all(cls, texts: str | Iterable[str]) -> list[Condition]:
+        """
+        Read conditions, or a single one.
+
+        :raises ValueError: if one is none, or there are none.
+        """
+        conditions = [cls.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        if not conditions:
+            raise ValueError("conditions is empty: a gate without conditions lets everything pass")
+        return conditions
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one condition."""
+    """
+    What became of one condition.
+
+    :param condition: the condition.
+    :param value: the metric's value.
+    :param threshold: what it was compared with.
+    :param met: whether the condition holds.
+    """
 
     condition: Condition
     value: float
@@ -127,7 +146,7 @@ def table(verdicts: Sequence[Verdict]) -> str:
         rich.add_row(
             v.condition.metric, f"{v.value:g}", v.condition.text, f"{v.threshold:g}", "met" if v.met else "NOT met"
         )
-    console = Console(width=120, color_system=None, file=io.StringIO())
+    console = Console(width=120, color_system=None, file=io.StringIO(), markup=False, emoji=False)
     with console.capture() as capture:
         console.print(rich)
     return capture.get()

@@ -134,7 +134,11 @@ class CreateBenchmarkOperator(NugenStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Say what is submitted."""
-        return {"document_ids": id_list(self.document_ids, "document_ids"), "num_questions": int(self.num_questions)}
+        try:
+            num_questions = int(self.num_questions)
+        except (TypeError, ValueError):
+            raise AirflowFailException(f"num_questions is {self.num_questions!r}; it must be a whole number.") from None
+        return {"document_ids": id_list(self.document_ids, "document_ids"), "num_questions": num_questions}
 
 
 class UploadBenchmarkOperator(NugenStartOperator):
@@ -241,13 +245,17 @@ class CreateAlignmentOperator(NugenStartOperator):
         self.workflow_id = workflow_id
         self.wait_for = wait_for
         self.kind = jobs.alignment_kind(wait_for)
+        self._check_benchmark(ValueError)
+
+    def _check_benchmark(self, error: type[Exception]) -> None:
+        if self.wait_for_completion and self.wait_for == "evaluation" and not self.benchmark_id:
+            raise error(
+                "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
+            )
 
     def inputs(self) -> dict[str, Any]:
         """Say what is submitted."""
-        if self.wait_for_completion and self.wait_for == "evaluation" and not self.benchmark_id:
-            raise AirflowFailException(
-                "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
-            )
+        self._check_benchmark(AirflowFailException)
         return {
             "name": self.name,
             "base_model": self.base_model,
@@ -443,6 +451,7 @@ class EvaluationGateOperator(NugenOperator):
     :param conditions: all of them must hold: ``"accuracy >= 0.9"``, or for a comparison ``"accuracy >= baseline +
         0.02"``.
     :param nugen_conn_id: the Airflow connection.
+    :raises ValueError: if a condition cannot be read, or there is none; at parse time unless it is a template.
     """
 
     template_fields: Sequence[str] = ("evaluation_id", "conditions", "nugen_conn_id")
@@ -451,14 +460,15 @@ class EvaluationGateOperator(NugenOperator):
         super().__init__(**kwargs)
         self.evaluation_id = evaluation_id
         self.conditions = conditions
+        # A typo must not come out only after hours of training. What a template or an XCom brings is not known yet.
+        texts = [conditions] if isinstance(conditions, str) else conditions
+        if isinstance(texts, (list, tuple)) and all(isinstance(text, str) and "{" not in text for text in texts):
+            Condition.parse_all(texts)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results and judge them."""
-        texts = [self.conditions] if isinstance(self.conditions, str) else list(self.conditions)
         try:
-            if not texts:
-                raise ValueError("conditions is empty: a gate without conditions lets everything pass")
-            conditions = [Condition.parse(text) for text in texts]
+            conditions = Condition.parse_all(self.conditions)
             results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
             metrics, baseline = results.compared()
             verdicts = judge(conditions, metrics, baseline)

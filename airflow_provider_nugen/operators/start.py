@@ -16,7 +16,7 @@ from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.attempt import Attempt
 from airflow_provider_nugen.operators.base import ServiceOperator
-from airflow_provider_nugen.sensors.base import WaitsForJob
+from airflow_provider_nugen.sensors.base import WaitsForJob, seconds
 from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.use_eta = use_eta
-        self.timeout = _seconds(timeout)
+        self.timeout = seconds(timeout, "timeout")
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.kind = self.submission.kind
@@ -114,6 +114,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         :raises AirflowFailException: if running the task again cannot help, or could pay twice.
         :raises AirflowException: if it can.
         """
+        seconds(self.poke_interval, "poke_interval")  # wrong, it would end a wait for what is paid for by then
         try:
             return self._start(Attempt(context))
         except ApiError as e:
@@ -270,7 +271,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         waiter = self.waiter(
             job_id,
             WaitSettings(
-                poke_interval=_seconds(self.poke_interval),
+                poke_interval=seconds(self.poke_interval, "poke_interval"),
                 use_eta=self.use_eta,
                 deadline=now + self.timeout,
                 execution_deadline=now + self.execution_timeout.total_seconds()
@@ -343,7 +344,3 @@ class StartOperator(WaitsForJob, ServiceOperator):
             self.log.error("%s could not be cancelled, and may go on: %s", subject, e)
         else:
             self.log.info("Cancelled %s.", subject)
-
-
-def _seconds(value: timedelta | float | str) -> float:
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -289,7 +290,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             if isinstance(stored, dict) and stored.get("try") == _this_try(context):
                 memory = Memory.from_json({**stored, "began": memory.began})
         settings = WaitSettings(
-            poke_interval=self._coerce_poke_interval(float(self.poke_interval)).total_seconds(),
+            poke_interval=seconds(self.poke_interval, "poke_interval"),
             deadline=memory.began + self.timeout,
             execution_deadline=memory.began + self.execution_timeout.total_seconds()
             if self.deferrable and self.execution_timeout
@@ -303,6 +304,23 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
 
     def _store(self, context: Context) -> Any:
         return task_state_store(context) if self.reschedule and not self.deferrable else None
+
+
+def seconds(value: timedelta | float | str, argument: str) -> float:
+    """
+    Take a length of time as it comes out of arguments and templates.
+
+    :param value: seconds, also as text, or a timedelta.
+    :param argument: the argument's name, for errors.
+    :raises AirflowFailException: if it is no length of time.
+    """
+    try:
+        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise AirflowFailException(f"{argument} is {value!r}; it must be a number of seconds, or a timedelta.")
+    return number
 
 
 def _this_try(context: Context) -> list[int]:

@@ -74,8 +74,6 @@ def test_a_closed_gate_skips_and_says_why(service: Service, key: str, logs: Any)
         (["recall >= 0.9"], True, "has no metric 'recall' that is a number (there are: accuracy, note, uncertainty)"),
         (["recall != 0.9"], False, "has no metric 'recall'"),
         (["accuracy >= baseline"], False, "needs a baseline: evaluate with model_id_2"),
-        (["accuracy >= high"], True, "cannot be read"),
-        ([], True, "conditions is empty"),
     ],
 )
 def test_what_cannot_be_decided_is_no_pass(
@@ -86,8 +84,35 @@ def test_what_cannot_be_decided_is_no_pass(
     assert says in str(run.error)
 
 
+@pytest.mark.parametrize(
+    ("conditions", "says"),
+    [
+        (["accuracy > 0.9", "accuracy >= high"], "'accuracy >= high' cannot be read"),
+        ("accuracy", "'accuracy' cannot be read"),
+        ([], "conditions is empty"),
+    ],
+)
+def test_a_typo_is_known_before_anything_runs(service: Service, key: str, conditions: Any, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        EvaluationGateOperator(task_id="gate", evaluation_id="e-1", conditions=conditions)
+
+    # A template is read when the task runs, and then once more.
+    life = gate(service, key, "{{ params.condition }}")
+    make = life.make
+
+    def rendered() -> Any:
+        task = make()
+        task.conditions = conditions
+        return task
+
+    life.make = rendered
+    run = life.run()
+    assert run.ending is AirflowFailException
+    assert says in str(run.error)
+
+
 def test_one_condition_needs_no_list(service: Service, key: str) -> None:
-    life = gate(service, key)
+    life = gate(service, key, "accuracy > 0.9")
     life.make = lambda: EvaluationGateOperator(task_id="gate", evaluation_id="e-1", conditions="accuracy > 0.9")
     assert life.run().value["passed"] is True
 

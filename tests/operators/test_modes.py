@@ -309,9 +309,28 @@ def test_a_data_job_without_files(quick: Service, key: str) -> None:
 
 
 def test_waiting_for_an_evaluation_needs_a_benchmark_to_evaluate_with(service: Service, key: str) -> None:
-    run = Life(
-        lambda: CreateAlignmentOperator(task_id="t", wait_for_completion=True, wait_for="evaluation", **ALIGNMENT), key
-    ).run()
+    arguments = {"task_id": "t", "wait_for_completion": True, "wait_for": "evaluation", **ALIGNMENT}
+    with pytest.raises(ValueError, match="needs benchmark_id"):
+        CreateAlignmentOperator(**arguments)
+
+    def rendered() -> CreateAlignmentOperator:
+        task = CreateAlignmentOperator(benchmark_id="{{ params.benchmark }}", **arguments)
+        task.benchmark_id = ""
+        return task
+
+    run = Life(rendered, key).run()
     assert run.ending is AirflowFailException
     assert "needs benchmark_id" in str(run.error)
+    assert not service.jobs()
+
+
+@pytest.mark.parametrize("interval", ["soon", "-1", "nan"])
+def test_an_interval_that_is_none_ends_the_task_before_anything_is_paid_for(
+    service: Service, key: str, interval: str
+) -> None:
+    run = Life(
+        lambda: CreateAlignmentOperator(task_id="t", wait_for_completion=True, poke_interval=interval, **ALIGNMENT), key
+    ).run()
+    assert run.ending is AirflowFailException
+    assert f"poke_interval is {interval!r}" in str(run.error)
     assert not service.jobs()

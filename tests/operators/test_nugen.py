@@ -14,6 +14,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.operators import files as files_module
 from airflow_provider_nugen.operators.nugen import (
+    CreateBenchmarkOperator,
     DeployModelOperator,
     GetEvaluationResultsOperator,
     UndeployModelOperator,
@@ -312,3 +313,13 @@ def test_results(make_service: Callable[..., Service], key: str) -> None:
             }
             assert run.value["method"] == ("eval-compare" if other else "eval")
             assert ("accuracy" in (run.value["comparison" if other else "metrics"])) is True
+
+
+@pytest.mark.parametrize("num_questions", ["many", None, "{}"])
+def test_a_number_that_is_none_is_named(service: Service, key: str, num_questions: Any) -> None:
+    run = Life(
+        lambda: CreateBenchmarkOperator(task_id="b", document_ids=DOCUMENTS, num_questions=num_questions), key
+    ).run()
+    assert run.ending is AirflowFailException
+    assert f"num_questions is {num_questions!r}" in str(run.error)
+    assert service.asked("create_benchmark") == 0

@@ -133,7 +133,8 @@ def test_an_interval_that_is_none_ends_the_task_before_anything_is_asked(
     done = run(
         lambda: AlignmentStatusSensor(task_id="wait", alignment_id="a-1", poke_interval=interval, **MODES[mode]), key
     )
-    assert done.ending in (ValueError, AirflowException)
+    assert done.ending is AirflowFailException
+    assert f"poke_interval is {interval!r}" in str(done.error)
     assert service.asked() == 0
 
 
