@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_nugen.api import seekr
-from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.errors import ApiError, NotFoundError
+from airflow_provider_nugen.compat import AirflowException
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list
 from airflow_provider_nugen.operators.start import StartOperator
@@ -201,6 +203,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Say what is submitted."""
+        id_list(self.file_ids, "file_ids")  # wrong ones would be known only when there is a job to add them to
         return {
             "name": self.name,
             "job_type": self.job_type,
@@ -229,7 +232,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         wanted = id_list(self.file_ids, "file_ids")
         if not wanted:
             return
-        there = {file.file_id for file in self._read(job_id).files or ()}
+        there = {file.file_id for file in self._read_new(job_id).files or ()}
         if missing := [file_id for file_id in wanted if file_id not in there]:
             self.send(seekr.ADD_FILES.call(data_job_id=job_id, file_ids=missing, method=self.method))
 
@@ -250,6 +253,20 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     def _is_ready(self, job_id: str) -> bool:
         return self._read(job_id).status.upper() == "READY_TO_START"
+
+    def _read_new(self, job_id: str) -> seekr.DataJob:
+        """Read a job that may just have been created: its id is not visible everywhere at once."""
+        for pause in self.looks:
+            time.sleep(pause)
+            try:
+                return self.hook.request(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
+            except NotFoundError as e:
+                unseen = str(e)
+            except ApiError as e:
+                raise self.failed(e) from None
+            finally:
+                self.hook.close()
+        raise AirflowException(f"{unseen} This task has created it, and a retry goes on with it.")
 
     def _read(self, job_id: str) -> seekr.DataJob:
         return self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))

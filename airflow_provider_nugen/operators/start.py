@@ -22,8 +22,6 @@ from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Wa
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: A job that was just started may take a moment to be listed: seconds before each look for it.
-LOOKS = (0.0, 2.0, 5.0)
 #: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
 DEFAULT_TIMEOUT = timedelta(days=7)
 
@@ -56,6 +54,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
     """
 
     submission: Submission[Any]
+    #: A job that was just started may take a moment to be seen: seconds before each look for it.
+    looks: Sequence[float] = (0.0, 2.0, 5.0)
 
     def __init__(
         self,
@@ -179,7 +179,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 "and clear the task if there is none."
             )
         choice = Choice()
-        for pause in LOOKS:
+        for pause in self.looks:
             time.sleep(pause)
             choice = choose(
                 self.submission,

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import airflow_provider_nugen
-from airflow_provider_nugen.operators import start
 from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator
+from airflow_provider_nugen.operators.start import StartOperator
 
 #: Each task may be tried so often.
 RETRIES = 40
@@ -74,7 +74,7 @@ def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: 
         os.dup2(output.fileno(), 2)
     os.environ["AIRFLOW_CONN_NUGEN_DEFAULT"] = connection
     # Between two tries of a real task lie minutes, not milliseconds.
-    start.LOOKS = (0.0, 0.1, 0.3)
+    StartOperator.looks = (0.0, 0.1, 0.3)
     task = CreateAlignmentOperator(
         task_id=task_id, base_model="nugen-flash-instruct", document_ids=["doc-demo-1"], retries=RETRIES
     )

@@ -16,7 +16,7 @@ import tenacity.nap
 from sensors import harness
 from sensors.harness import Run, Store
 
-from airflow_provider_nugen.operators import start
+from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator import Fault, Simulator, run_simulator
 from airflow_provider_nugen.simulator.timeline import Job, Stage
 from airflow_provider_nugen.simulator.world import SEEDS
@@ -161,7 +161,7 @@ def service(make_service: Callable[..., Service]) -> Service:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for a service to recover: no test has one that does."""
     monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr(start, "LOOKS", (0.0, 0.0))
+    monkeypatch.setattr(StartOperator, "looks", (0.0, 0.0))
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

@@ -19,6 +19,7 @@ from airflow_provider_nugen.operators.nugen import (
     UploadBenchmarkOperator,
 )
 from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator, SeekrCreateDataJobOperator
+from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator.timeline import Stage
 
 from .support import ALIGNMENT, BENCHMARK, DOCUMENTS, POKE, Life, Service
@@ -51,6 +52,12 @@ def evaluation(service: Service, **arguments: Any) -> Callable[[], CreateEvaluat
 
 def seekr(**arguments: Any) -> SeekrCreateAlignmentOperator:
     return SeekrCreateAlignmentOperator(task_id="align", retries=3, instructions="Be kind.", files=["f-1"], **arguments)
+
+
+def data_job(**arguments: Any) -> SeekrCreateDataJobOperator:
+    """Make an operator for a data job of one file."""
+    own: dict[str, Any] = {"job_type": "principle_files", "file_ids": ["f-1"], "instructions": "Be kind."}
+    return SeekrCreateDataJobOperator(task_id="data", poke_interval=POKE, retries=3, **own | arguments)
 
 
 # Names that are generated.
@@ -556,18 +563,8 @@ def test_a_data_job_is_one_whatever_answer_gets_lost(
 ) -> None:
     service = make_service(speed=1000)
 
-    def make() -> SeekrCreateDataJobOperator:
-        return SeekrCreateDataJobOperator(
-            task_id="data",
-            job_type="principle_files",
-            file_ids=["f-1", "f-2"],
-            instructions="Be kind.",
-            poke_interval=POKE,
-            retries=3,
-        )
-
     service.fault(operation=operation, **LOST[fault])
-    life = Life(make, key, memory=memory)
+    life = Life(lambda: data_job(file_ids=["f-1", "f-2"]), key, memory=memory)
     run = life.run()
     if operation == "seekr_add_files":
         assert run.ending is AirflowException
@@ -579,3 +576,31 @@ def test_a_data_job_is_one_whatever_answer_gets_lost(
     # What was done already is not done again.
     assert life.run().value == {"data_job_id": job.id}
     assert len(service.jobs("seekr_alignment")) == 1
+
+
+def test_a_data_job_that_is_not_visible_at_once_is_not_given_up(make_service: Callable[..., Service], key: str) -> None:
+    service = make_service(speed=1000)
+    missing: dict[str, Any] = {"operation": "seekr_data_job", "status": 404}
+    service.fault("status", **missing)
+    life = Life(data_job, key)
+    (job,) = life.run().value.values()
+    assert [job.id for job in service.jobs("data_job")] == [job]
+
+    service.fault("status", **missing, times=len(StartOperator.looks))
+    life = Life(lambda: data_job(file_ids=["f-1", "f-2"]), key)
+    run = life.run()
+    assert run.ending is AirflowException
+    assert "a retry goes on with it" in str(run.error)
+    (other,) = life.run().value.values()
+    assert [job.id for job in service.jobs("data_job")] == [job, other]
+
+
+@pytest.mark.parametrize("file_ids", [None, "['f-1', 'f-2']"])
+def test_no_data_job_is_made_for_files_that_cannot_be_added(
+    make_service: Callable[..., Service], key: str, file_ids: str | None
+) -> None:
+    service = make_service()
+    run = Life(lambda: data_job(file_ids=file_ids), key).run()
+    assert run.ending is AirflowFailException
+    assert "file_ids" in str(run.error)
+    assert not service.jobs("data_job")
