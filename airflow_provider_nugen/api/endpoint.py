@@ -100,6 +100,7 @@ class Endpoint(Generic[T]):
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
     :param repeatable: a POST that can be sent twice without harm.
+    :param not_yet: the HTTP status that says that the job has not got far enough yet.
     :param hints: what to do next, by HTTP status, where the service's own hint is too general.
     """
 
@@ -112,6 +113,7 @@ class Endpoint(Generic[T]):
     query: Mapping[str, Name] = field(default_factory=dict)
     multipart: bool = False
     repeatable: bool = False
+    not_yet: int | None = None
     hints: Mapping[int, str] = field(default_factory=dict)
 
     @property
@@ -233,6 +235,8 @@ class Call(Generic[T]):
         hint = self.endpoint.hints.get(status) or service.hints.get(status)
         if service.is_from_router(status, payload):
             cls, hint = errors.WrongRouteError, service.wrong_route_hint
+        elif status == self.endpoint.not_yet:
+            cls = errors.NotYetError
         elif status == 404:
             cls = errors.NotFoundError
         elif status == 401:

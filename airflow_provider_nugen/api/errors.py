@@ -108,5 +108,9 @@ class NotFoundError(ResponseError):
     """404: there is no such thing (or not yet)."""
 
 
+class NotYetError(ResponseError):
+    """What is asked for is not there yet: the same call can succeed later, when the job has got further."""
+
+
 class WrongRouteError(ResponseError):
     """404 or 405 from the router itself: this host, or this API revision, does not have the endpoint."""

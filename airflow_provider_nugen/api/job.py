@@ -49,6 +49,7 @@ class Reading:
     :param warning: what a person should know although the job succeeded.
     :param stall: what it means when the job stays like this for long.
     :param lacks: a field that a finished job must have and this answer does not; worth a look at the detail.
+    :param held: it ends a wait, but the job is not over: it goes on when a person has acted.
     """
 
     state: JobState
@@ -61,6 +62,12 @@ class Reading:
     warning: str = ""
     stall: str = ""
     lacks: str = ""
+    held: bool = False
+
+    @property
+    def lost(self) -> bool:
+        """The job is over without success, so there is nothing to go on with."""
+        return self.state in (FAILED, CANCELLED) and not self.held
 
 
 def progress_bounds(progress: Progress | None) -> tuple[float, float] | None:

@@ -214,6 +214,7 @@ def _read_data_job(answer: DataJob, reading: Reading, previous: str | None) -> N
     word = answer.status.upper()
     if word == "NEEDS_REVIEW":
         said = f" ({reading.reason})" if reading.reason else ""
+        reading.held = True
         reading.reason = f"its files need a review{said}: a person must look at the data job in SeekrFlow"
     elif word == "READY_TO_START" and reading.state is RUNNING:
         reading.stall = "nobody has started it. Start it, for example with SeekrCreateDataJobOperator"
@@ -258,7 +259,7 @@ DATA_JOB_SUBMISSION = Submission(
     created_id=lambda answer, inputs: answer.id,
     listing=LIST_DATA_JOBS,
     listed=lambda answer: [
-        Listed(item.id, item.status, item.created_at, item.name, {"name": item.name, "job_type": item.job_type})
+        Listed(item.id, item.status, item.created_at, item.name, {"name": item.name, "job_type": item.job_type}, item)
         for item in answer
     ],
     name="name",

@@ -8,6 +8,7 @@ tell it from others; :func:`choose` decides, without I/O.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -46,6 +47,10 @@ class Listed:
     def state(self, kind: JobKind[Any]) -> JobState | None:
         """Say what the job's status means for a kind of job; ``None`` for an unknown word."""
         return kind.state(self.status) if self.answer is None else kind.reading(self.answer).state
+
+    def lost(self, kind: JobKind[Any]) -> bool:
+        """Say whether the job is over without success."""
+        return self.state(kind) in (FAILED, CANCELLED) if self.answer is None else kind.reading(self.answer).lost
 
     def __str__(self) -> str:
         return f"{self.job_id!r} ({self.status}, created {self.created or 'at an unknown time'})"
@@ -115,11 +120,7 @@ def choose(
     :param kind: how to read a job's status, if not as ``submission`` does.
     """
     kind = kind or submission.kind
-    live = [
-        job
-        for job in listed
-        if job.state(kind) not in (FAILED, CANCELLED) and (submission.target or job.job_id not in earlier)
-    ]
+    live = [job for job in listed if not job.lost(kind) and (submission.target or job.job_id not in earlier)]
     if own_name is not None:
         named = [job for job in live if job.name == own_name]
         return Choice(named[0].job_id) if len(named) == 1 else Choice(doubtful=tuple(named))
@@ -138,6 +139,9 @@ def choose(
         and submission.name is None
         and since is not None
         and like_ours[0].created is not None
+        # One that is a little older is another's, or the clocks differ: certain only of a model, of which there are no
+        # two. The service's times may be whole seconds.
+        and (submission.target is not None or like_ours[0].created.timestamp() >= math.floor(since))
         # A list that does not show all that a job was created with cannot tell ours from another.
         and all(
             like_ours[0].inputs.get(name) is not None

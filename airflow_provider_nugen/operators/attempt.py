@@ -73,11 +73,12 @@ class Attempt:
 
     def sending(self) -> None:
         """Remember, before sending, that it may arrive without an answer."""
+        self._doubt = self.may_have_sent
         self._keep(sending=True, since=self.since or time.time())
 
     def not_sent(self) -> None:
-        """Remember that the service provably did not act on what was sent."""
-        self._keep(sending=False)
+        """Remember that the service provably did not act on what was sent; what was doubtful before still is."""
+        self._keep(sending=self._doubt)
 
     def started(self, job_id: str) -> None:
         """Remember the job."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.errors import ApiError, NotYetError
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.sensors.base import ServiceTask
 
@@ -41,7 +41,8 @@ class ServiceOperator(ServiceTask):
 
     def failed(self, error: ApiError) -> AirflowException:
         """Make the exception that ends the task: retryable if the same call can succeed later."""
-        return (AirflowException if error.transient else AirflowFailException)(str(error))
+        later = error.transient or isinstance(error, NotYetError)
+        return (AirflowException if later else AirflowFailException)(str(error))
 
     def hand_on(self, context: Context, ids: dict[str, Any]) -> dict[str, Any]:
         """Push ids as XComs of their own where they are not null, and return them."""

@@ -14,7 +14,7 @@ from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseE
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.models import TaskStatus, existing_document_id
-from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowSkipException
+from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_nugen.gating import Condition, judge, table
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.hooks.nugen import NugenHook
@@ -292,19 +292,15 @@ class DeployModelOperator(NugenStartOperator):
         """Say what is submitted."""
         return {"model_id": self.model_id, "early": self.early or None}
 
-    def failed(self, error: ApiError) -> AirflowException:
-        """Make the exception that ends the task: retryable, too, while there is no checkpoint to deploy early."""
-        if self.early and isinstance(error, ResponseError) and error.status == 409:
-            return AirflowException(str(error))
-        return super().failed(error)
-
 
 class CreateEvaluationOperator(NugenStartOperator):
     """
     Start the evaluation of a model; wait for it with ``EvaluationStatusSensor``.
 
     Evaluations have no names that the list shows. On Airflow 3.3 and later one per attempt is found again by model,
-    benchmark and time; before, and when several fit, the task fails and lists them.
+    benchmark and time; before, and when several fit, the task fails and lists them. The list does not say what an
+    evaluation compares: when an answer gets lost, one of the same model and benchmark that somebody else started in
+    the same moments can be taken for it.
 
     XComs: ``return_value``, ``evaluation_id`` and ``model_id``.
 
@@ -366,7 +362,7 @@ class GetEvaluationResultsOperator(NugenOperator):
     XComs: ``return_value`` (the results; ``metrics`` of a single evaluation, ``eval_model``, ``base_model`` and
     ``comparison`` of a comparison), ``evaluation_id`` and ``model_id``.
 
-    :param evaluation_id: the evaluation.
+    :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
     :param nugen_conn_id: the Airflow connection.
     """
 
@@ -447,7 +443,7 @@ class EvaluationGateOperator(NugenOperator):
 
     XCom: ``return_value`` = ``{"passed": ..., "verdicts": [...]}``, also when the gate is closed.
 
-    :param evaluation_id: the evaluation; must be finished.
+    :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
     :param conditions: all of them must hold: ``"accuracy >= 0.9"``, or for a comparison ``"accuracy >= baseline +
         0.02"``.
     :param nugen_conn_id: the Airflow connection.

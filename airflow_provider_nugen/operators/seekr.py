@@ -151,9 +151,12 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     Create a data job, add files to it, wait until they are processed, and start it; then wait for it with
     ``SeekrDataJobSensor``.
 
-    The wait for the files is a wait like any other: in the triggerer if ``deferrable``. Files that need a review fail
-    the task with a message that a person must act. Without a ``name`` one data job per attempt is guaranteed: the name
-    that is generated finds it again after a crash, and what was done already is not done again.
+    The wait for the files is a wait like any other: in the triggerer if ``deferrable``. ``timeout`` and
+    ``execution_timeout`` count for it and for the wait for the job, each. Files that need a review fail the task with a
+    message that a person must act; a retry goes on with the same data job.
+
+    Without a ``name`` one data job per attempt is guaranteed: the name that is generated finds it again after a crash,
+    and what was done already is not done again.
 
     XComs: ``return_value`` and ``data_job_id``; with ``wait_for_completion`` those of the sensor.
 

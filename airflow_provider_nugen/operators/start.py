@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, JobState
+from airflow_provider_nugen.api.job import RUNNING, JobState
 from airflow_provider_nugen.api.submission import Choice, Listed, Submission, choose
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow_provider_nugen.hooks.base import ServiceHook
@@ -163,7 +163,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 f"{e} A try before this one started {subject}. A retry looks for it again; if it is gone for good, "
                 "clear the task to start another one."
             ) from None
-        if reading.state in (FAILED, CANCELLED):
+        if reading.lost:
             self.log.info("%s of the try before is %s: starting another.", subject, reading.word)
             attempt.ended()
             return None
@@ -214,6 +214,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
             try:
                 jobs = submission.listed(self.hook.request(submission.listing.call(**filters, **page)))
             except NotFoundError:
+                if submission.target is None:
+                    raise  # no list of jobs, so nobody knows that there is none
                 jobs = []
             known = len(listed)
             listed |= {job.job_id: job for job in jobs}
@@ -297,10 +299,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
         return decision.ending
 
     def finish(self, ending: Ending, context: Context) -> dict[str, Any]:
-        """End the task; a job that ended without success is not adopted by a retry."""
+        """End the task. A retry sees for itself whether there is a job to go on with."""
         self._killer = None
-        if ending.outcome in (Outcome.FAILED, Outcome.CANCELLED):
-            Attempt(context).ended()
         if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, str(self.job_id(context)))
         return super().finish(ending, context)

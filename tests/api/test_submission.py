@@ -44,7 +44,9 @@ def test_a_job_with_a_name_that_we_generated_is_ours(
     [
         ([], T0, None, []),
         ([job("a")], T0, "a", []),
-        ([job("a", after=-CLOCK_SKEW)], T0, "a", []),
+        ([job("a", after=0)], T0 + 0.9, "a", []),
+        ([job("a", after=-1)], T0, None, ["a"]),
+        ([job("a", after=-CLOCK_SKEW)], T0, None, ["a"]),
         ([job("a", after=-CLOCK_SKEW - 1)], T0, None, []),
         ([job("a"), job("b")], T0, None, ["a", "b"]),
         ([job("a", "FAILED"), job("b")], T0, "b", []),

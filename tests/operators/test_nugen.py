@@ -244,7 +244,7 @@ def test_deploying_early(make_service: Callable[..., Service], key: str) -> None
     assert "no checkpoint" in str(run.error)
     service.fault("status", "deploy", status=409)
     late = Life(lambda: DeployModelOperator(task_id="d", model_id="a-1", retries=3), key)
-    assert late.run().ending is AirflowFailException
+    assert late.run().ending is AirflowException
 
 
 def undeploy(model_id: str, key: str, **arguments: Any) -> Life:

@@ -595,6 +595,65 @@ def test_a_data_job_that_is_not_visible_at_once_is_not_given_up(make_service: Ca
     assert [job.id for job in service.jobs("data_job")] == [job, other]
 
 
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
+    make_service: Callable[..., Service], key: str, memory: bool
+) -> None:
+    service = make_service()
+    life = Life(lambda: data_job(deferrable=False), key, memory=memory)
+    make, service.world.add_job = service.world.add_job, add_with(service, status="needs_review")
+    try:
+        run = life.run()
+    finally:
+        service.world.add_job = make  # type: ignore[method-assign]
+    assert run.ending is AirflowException
+    assert "a person must look" in str(run.error)
+    assert life.run().ending is AirflowException
+    (job,) = service.jobs("data_job")
+    job.overrides = {"status": "ready_to_start"}
+    assert life.run().value == {"data_job_id": job.id}
+    assert [job.id for job in service.jobs("data_job")] == [job.id]
+    assert len(service.jobs("seekr_alignment")) == 1
+
+
+def add_with(service: Service, **overrides: Any) -> Callable[..., Any]:
+    """Make the simulator's jobs different from the start."""
+    original = service.world.add_job
+
+    def add(*args: Any, **fields: Any) -> Any:
+        job = original(*args, **fields)
+        job.overrides = overrides
+        return job
+
+    return add
+
+
+def test_a_refused_request_does_not_settle_what_was_doubtful_before(service: Service, key: str) -> None:
+    life = Life(alignment, key)
+    # Acted on, but neither answered nor listed yet.
+    service.fault(operation="create_alignment", **LOST["502"])
+    service.fault("status", "list_alignments", status=502, times=None)
+    assert life.run().ending is AirflowException
+    (job,) = service.live()
+    service.world.clear_faults()
+    hidden = service.world.jobs.pop(("alignment", job))
+    service.fault("status", "create_alignment", status=429, retry_after="0", times=4)
+    assert life.run().ending is AirflowException
+    service.world.jobs["alignment", job] = hidden
+    assert life.run().value == {"alignment_id": job}
+    assert service.live() == [job]
+
+
+def test_a_list_that_is_not_there_is_not_taken_for_an_empty_one(service: Service, key: str) -> None:
+    service.fault(operation="create_alignment", **LOST["502"])
+    service.fault("status", "list_alignments", status=404)
+    life = Life(alignment, key)
+    run = life.run()
+    assert run.ending is AirflowFailException
+    assert "list alignments" in str(run.error)
+    assert len(service.live()) == 1
+
+
 @pytest.mark.parametrize("file_ids", [None, "['f-1', 'f-2']"])
 def test_no_data_job_is_made_for_files_that_cannot_be_added(
     make_service: Callable[..., Service], key: str, file_ids: str | None

@@ -91,6 +91,7 @@ DEPLOY_MODEL = Endpoint(
     by(B=f"{_V3}/models/deploy-model/{{model_id}}", C=f"{_V3}/models/{{model_id}}/deployment"),
     models.read_model_id,
     query={"early": by(B=None, C="early")},
+    not_yet=409,
     hints={
         404: "Check the id, and wait for the alignment with AlignmentStatusSensor: before its end there is no model.",
         409: "There may be no checkpoint to deploy early yet: try again later, for example with retries.",
@@ -197,6 +198,7 @@ EVALUATION_RESULTS = Endpoint(
     "GET",
     f"{_V3}/evaluations/{{evaluation_id}}/results",
     models.EvaluationResults.read,
+    not_yet=400,
     hints={400: "An evaluation has no results before it is done: wait for it with EvaluationStatusSensor."},
 )
 LIST_EVALUATIONS = Endpoint(
