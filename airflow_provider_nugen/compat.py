@@ -134,7 +134,7 @@ def task_state_store(context: Context) -> Any:
 
 async def still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
     """
-    Say whether a task still waits as it did when its trigger was made, so that nobody has ended it.
+    Say whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
 
     Asked in a trigger's ``on_kill`` (3.3 and later), where the database is out of reach: so by messages to the
     supervisor. A task that was cleared and has deferred again is deferred, too, but has handed on another job's id. If
@@ -153,7 +153,10 @@ async def still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
     try:
         ask: Any = task_runner.SUPERVISOR_COMMS.asend
         states = await ask(GetTaskStates(dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id]))
-        if states.task_states.get(ti.run_id, {}).get(name) != "deferred":
+        state = states.task_states.get(ti.run_id, {}).get(name)
+        if state == "up_for_retry":  # no user can make it that, so the wait has ended by itself
+            return True
+        if state != "deferred":
             return False
         handed_on = await XCom.aget_one(key=xcom_key, **where)
     except Exception:

@@ -144,7 +144,11 @@ def table(verdicts: Sequence[Verdict]) -> str:
     rich = Table("metric", "value", "condition", "threshold", "verdict")
     for v in verdicts:
         rich.add_row(
-            v.condition.metric, f"{v.value:g}", v.condition.text, f"{v.threshold:g}", "met" if v.met else "NOT met"
+            v.condition.metric,
+            f"{v.value:.10g}",
+            v.condition.text,
+            f"{v.threshold:.10g}",
+            "met" if v.met else "NOT met",
         )
     console = Console(width=120, color_system=None, file=io.StringIO(), markup=False, emoji=False)
     with console.capture() as capture:

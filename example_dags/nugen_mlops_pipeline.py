@@ -69,7 +69,8 @@ with DAG(
     aligned = AlignmentStatusSensor(task_id="aligned", alignment_id=align.output["alignment_id"])
     # Done as soon as the service has taken it on, since a teardown runs only after a setup that succeeded: so it runs
     # also if the deployment comes to nothing, or takes too long.
-    deploy = DeployModelOperator(task_id="deploy", model_id=aligned.output["model_id"])
+    # With retries, which look before they deploy again: so it succeeds even if its worker dies after the request.
+    deploy = DeployModelOperator(task_id="deploy", model_id=aligned.output["model_id"], retries=3)
     deployed = DeployStatusSensor(task_id="deployed", model_id=deploy.output["model_id"])
     evaluate = CreateEvaluationOperator(
         task_id="evaluate",
@@ -86,14 +87,18 @@ with DAG(
 
     @task
     def promote(model_id: str) -> dict[str, Any]:
-        """Say what a real pipeline would do: point the application at the model, for example by a registry."""
+        """
+        Say what a real pipeline would do.
+
+        Point the application at the model, for example by a registry, and undeploy the model that it replaces.
+        """
         return {"promoted": model_id}
 
     promoted = promote(aligned.output["model_id"])
 
     # A teardown runs whatever became of the tasks between it and the deployment.
     undeploy = UndeployModelOperator(
-        task_id="undeploy", model_id=deploy.output["model_id"], pre_execute=unless_promoted
+        task_id="undeploy", model_id=deploy.output["model_id"], pre_execute=unless_promoted, retries=3
     ).as_teardown(setups=deploy)
     undeployed = UndeployStatusSensor(task_id="undeployed", model_id=undeploy.output["model_id"])
 

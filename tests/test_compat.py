@@ -88,6 +88,7 @@ def _answer(answer: Any) -> Any:
         pytest.param({"r": {"t": "deferred"}}, "s-1", -1, True, id="moved to another triggerer"),
         pytest.param({"r": {"t": "failed"}}, "s-1", -1, False, id="marked failed"),
         pytest.param({"r": {"t": None}}, "s-1", -1, False, id="cleared"),
+        pytest.param({"r": {"t": "up_for_retry"}}, "s-1", -1, True, id="the wait has ended by itself"),
         pytest.param({"r": {}}, "s-1", -1, False, id="removed"),
         pytest.param({}, "s-1", -1, False, id="run removed"),
         pytest.param({"r": {"t": "deferred"}}, "s-2", -1, False, id="cleared, and deferred again for another job"),

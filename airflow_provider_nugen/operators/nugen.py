@@ -45,7 +45,7 @@ class UploadDocumentsOperator(NugenOperator):
     Upload text files as documents. Wait for each with ``DocumentStatusSensor`` before it is used.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
-    does no harm.
+    does no harm, and a changed file needs another name.
 
     XComs: ``return_value`` = the list of document ids in the order of the files (so that a sensor can be expanded over
     it), and the same as ``document_ids``.

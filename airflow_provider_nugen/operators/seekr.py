@@ -12,7 +12,7 @@ from airflow_provider_nugen.compat import AirflowException
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list
 from airflow_provider_nugen.operators.start import StartOperator
-from airflow_provider_nugen.waiting import Ending
+from airflow_provider_nugen.waiting import Ending, Outcome
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -156,7 +156,8 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     message that a person must act; a retry goes on with the same data job.
 
     Without a ``name`` one data job per attempt is guaranteed: the name that is generated finds it again after a crash,
-    and what was done already is not done again.
+    and what was done already is not done again. With a name of your own it is guaranteed on Airflow 3.3 and later,
+    except that the task fails and lists the candidates when a crash came between sending and the answer.
 
     XComs: ``return_value`` and ``data_job_id``; with ``wait_for_completion`` those of the sensor.
 
@@ -229,6 +230,18 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         self.kind = seekr.DATA_JOB_FILES
         self.finish(Ending.from_event(event), context)
         return self._run(context, str(self.job_id(context)))
+
+    def after_loss(self, error: Exception, context: Context) -> Any:
+        """Go on when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
+        self.kind = seekr.DATA_JOB_FILES
+        ending = self.last_look(error, context)
+        if ending.outcome is Outcome.SUCCEEDED:
+            job_id = str(self.job_id(context))
+            if self._is_ready(job_id) or not self.wait_for_completion:
+                return self._run(context, job_id)
+            self.kind = seekr.DATA_JOB
+            ending = self.last_look(error, context)
+        return self.finish(ending, context)
 
     def _add_files(self, job_id: str) -> None:
         """Add the files that a try before this one did not add."""

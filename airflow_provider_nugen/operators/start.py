@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.attempt import Attempt
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.sensors.base import WaitsForJob, seconds
-from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
+from airflow_provider_nugen.waiting import GOES_ON, Decision, Ending, Memory, Outcome, Waiter, WaitSettings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -303,6 +304,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self._killer = None
         if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, str(self.job_id(context)))
+            ending = replace(ending, message=ending.message.replace(GOES_ON, "cancel_on_timeout: see the log."))
         return super().finish(ending, context)
 
     def failure(self, ending: Ending) -> BaseException:

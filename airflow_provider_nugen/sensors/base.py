@@ -89,9 +89,19 @@ class WaitsForJob(ServiceTask):
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
         except (TaskDeferralTimeout, TaskDeferralError) as e:
             lost = e
-        return self.finish(self._last_look(lost, context), context)
+        return self.after_loss(lost, context)
 
-    def _last_look(self, error: Exception, context: Context) -> Ending:
+    def after_loss(self, error: Exception, context: Context) -> Any:
+        """
+        Go on when the trigger was lost or too late.
+
+        :param error: what Airflow says of it.
+        :param context: the context of the running task.
+        """
+        return self.finish(self.last_look(error, context), context)
+
+    def last_look(self, error: Exception, context: Context) -> Ending:
+        """Look once more at the job, and say how the wait ends; parameters as of :meth:`after_loss`."""
         now, budget, settings = time.time(), self.timeout, WaitSettings()
         if isinstance(error, TaskDeferralTimeout):
             settings = WaitSettings(deadline=now)

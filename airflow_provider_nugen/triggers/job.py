@@ -11,12 +11,15 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.job import RUNNING, JobKind
 from airflow_provider_nugen.api.kinds import KINDS
 from airflow_provider_nugen.compat import still_deferred
 from airflow_provider_nugen.hooks.base import arequest
 from airflow_provider_nugen.hooks.shared import SharedClient
 from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
 
+#: How long to look at a job before it is cancelled, in seconds: Airflow gives ``on_kill`` half a minute by default.
+LOOK_BEFORE_CANCEL = 10.0
 _SETTINGS = tuple(field.name for field in fields(WaitSettings))
 
 
@@ -158,14 +161,19 @@ class JobTrigger(BaseTrigger):
         Cancel the job because a user ended the task while it was deferred (Airflow 3.3 and later).
 
         Airflow calls this, too, when it merely moves the trigger to another triggerer: then the task is still deferred
-        for this very job, and nothing is cancelled.
+        for this very job, and nothing is cancelled. A triggerer that hung while another one has ended the wait finds
+        its trigger gone, too: so nothing is cancelled either when the wait was over by itself.
         """
         kwargs = self.kwargs
         kind, subject = KINDS[kwargs["kind"]], KINDS[kwargs["kind"]].subject(kwargs["job_id"])
         if not kwargs["cancel_on_kill"]:
             self.log.info("The task was ended; %s goes on.", subject)
         elif await still_deferred(self.task_instance, kind.id_name, kwargs["job_id"]):
-            self.log.info("The wait for %s moves to another triggerer.", subject)
+            self.log.info(
+                "Nobody has ended the task: the wait for %s moved to another triggerer, or goes on by a retry.", subject
+            )
+        elif over := await self._over(kind):
+            self.log.info("%s is not cancelled: %s.", subject, over)
         elif kind.cancel is None:
             self.log.warning("%s cannot cancel: %s goes on, and is billed.", kind.service.name, subject)
         else:
@@ -174,3 +182,16 @@ class JobTrigger(BaseTrigger):
                 self.log.info("The task was ended: cancelled %s.", subject)
             except ApiError as e:
                 self.log.error("%s could not be cancelled, and may go on: %s", subject, e)
+
+    async def _over(self, kind: JobKind[Any]) -> str:
+        """Say why the wait was over before the task was ended; nothing if it was not, or if that is not known."""
+        kwargs = self.kwargs
+        if any(kwargs[name] is not None and kwargs[name] <= time.time() for name in ("deadline", "execution_deadline")):
+            return "the wait for it had timed out"
+        try:
+            async with asyncio.timeout(LOOK_BEFORE_CANCEL):
+                answer = await arequest(kind.service, kwargs["conn_id"], kind.call(kwargs["job_id"]))
+        except (ApiError, TimeoutError):
+            return ""
+        reading = kind.reading(answer)
+        return "" if reading.state is RUNNING else f"the wait for it was over with {reading.word!r}"

@@ -218,6 +218,7 @@ def test_cancel_on_timeout(service: Service, key: str, tmp_path: Any, limit: str
         **MODES[mode],
     )
     first = one.run()
+    assert "goes on" not in str(first.error)
     assert first.ending is (AirflowException if limit == "timeout" else AirflowTaskTimeout)
     (job,) = service.jobs("seekr_alignment")
     assert service.word(job.id) == "cancelled"
@@ -256,6 +257,62 @@ def test_a_wait_whose_trigger_was_lost_has_a_last_look(
     if service.live("seekr_alignment"):
         service.world.finish_job(job_id)
         assert resume()["status"] == "completed"
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("error", ["Trigger timeout", "Trigger failure"])
+def test_a_data_job_whose_trigger_was_lost_is_started_when_its_files_are_ready(
+    service: Service, key: str, error: str, wait: bool
+) -> None:
+    def make() -> SeekrCreateDataJobOperator:
+        return SeekrCreateDataJobOperator(
+            task_id="t",
+            job_type="principle_files",
+            file_ids=["f-1"],
+            wait_for_completion=wait,
+            deferrable=False,
+            poke_interval=POKE,
+            timeout=0.3,
+        )
+
+    one = Life(make, key)
+    assert one.run().ending is AirflowException, "the files are not ready in time"
+    (job,) = service.jobs("data_job")
+    one.ti.xcoms["data_job_id"] = job.id
+
+    def resume() -> Any:
+        lost = {"next_method": "__fail__", "next_kwargs": {"error": error}}
+        return harness.on_worker(task := one.make(), task.resume_execution, context=one.context, **lost)
+
+    with pytest.raises(AirflowException, match="files of data job"):
+        resume()
+    assert service.asked("seekr_start_data_job") == 0
+    job.overrides = {"status": "ready_to_start"}
+    original = service.world.add_job
+
+    def add(*args: Any, **fields: Any) -> Any:
+        job.overrides = {}
+        return original(*args, **fields)
+
+    service.world.add_job = add  # type: ignore[method-assign]
+    try:
+        if wait:
+            # It waits for the job from then on, which takes longer than it may.
+            with pytest.raises(AirflowException, match=r"data job .* was not done"):
+                resume()
+            with pytest.raises(AirflowException, match=r"(: |for )data job"):
+                resume()
+        else:
+            assert resume() == {"data_job_id": job.id}
+    finally:
+        service.world.add_job = original  # type: ignore[method-assign]
+    (started,) = service.jobs("seekr_alignment")
+    assert service.asked("seekr_start_data_job") == 1
+    service.world.finish_job(started.id)
+    if wait:
+        assert resume()["status"] == "completed"
+    else:
+        assert resume() == {"data_job_id": job.id}
 
 
 def test_a_job_that_is_gone_ends_the_wait_for_good(service: Service, key: str, tmp_path: Any) -> None:

@@ -369,6 +369,72 @@ async def test_arguments_of_another_version_are_kept_and_ignored(service: Servic
     assert (await ending(other)).outcome is Outcome.SUCCEEDED
 
 
+# Cancelling.
+
+
+def ended(monkeypatch: pytest.MonkeyPatch, by_a_user: bool = True) -> None:
+    """Let Airflow say whether a user has ended the task."""
+
+    async def still_deferred(*where: Any) -> bool:
+        return not by_a_user
+
+    monkeypatch.setattr("airflow_provider_nugen.triggers.job.still_deferred", still_deferred)
+
+
+@pytest.mark.parametrize(
+    ("word", "arguments", "by_a_user", "cancelled"),
+    [
+        pytest.param("running", {}, True, True, id="ended by a user"),
+        pytest.param("running", {}, False, False, id="moved"),
+        pytest.param("running", {"cancel_on_kill": False}, True, False, id="turned off"),
+        pytest.param("running", {"deadline": 1.0}, True, False, id="timed out before"),
+        pytest.param("running", {"execution_deadline": 1.0}, True, False, id="execution_timeout before"),
+        pytest.param("running", {"deadline": time.time() + 3600}, True, True, id="before its deadline"),
+        pytest.param("completed", {}, True, False, id="done before"),
+    ],
+)
+async def test_a_job_is_cancelled_only_if_a_user_has_ended_the_wait_for_it(
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
+    arguments: dict[str, Any],
+    by_a_user: bool,
+    cancelled: bool,
+) -> None:
+    ended(monkeypatch, by_a_user)
+    service.job("seekr_alignment", "j-1", word)
+    await trigger("seekr.alignment", "j-1", **{"cancel_on_kill": True, **arguments}).on_kill()
+    assert any(seen.operation == "seekr_cancel" for seen in service.world.requests) is cancelled
+
+
+async def test_a_data_job_whose_files_are_ready_is_not_cancelled_by_a_triggerer_that_hung(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another triggerer has ended this wait, and the task goes on with the job.
+    ended(monkeypatch)
+    for number, word in enumerate(("ready_to_start", "running")):
+        service.job("data_job", f"d-{number}", word)
+        await trigger("seekr.data_job_files", f"d-{number}", cancel_on_kill=True).on_kill()
+    assert not any(seen.operation.startswith("seekr_cancel") for seen in service.world.requests)
+    service.job("data_job", "d-2", "file_processing")
+    await trigger("seekr.data_job_files", "d-2", cancel_on_kill=True).on_kill()
+    assert service.world.requests[-1].operation == "seekr_cancel_data_job"
+
+
+async def test_a_job_that_cannot_be_looked_at_is_cancelled_all_the_same(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended(monkeypatch)
+    monkeypatch.setattr("airflow_provider_nugen.triggers.job.LOOK_BEFORE_CANCEL", 0.3)
+    for action in ("status", "delay"):
+        service.job("seekr_alignment", "j-1", "running")
+        service.world.add_fault({"action": action, "status": 403, "seconds": 2, "operation": "seekr_alignment"})
+        await trigger("seekr.alignment", "j-1", cancel_on_kill=True).on_kill()
+        assert service.world.requests[-1].operation == "seekr_cancel"
+        service.world.clear_faults()
+        service.world.clear_requests()
+
+
 # Many at once.
 
 
