@@ -58,7 +58,7 @@ __all__ = [
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "aget_connection",
-    "still_deferred",
+    "still_waited_for",
     "task_state_store",
     "with_form",
 ]
@@ -132,7 +132,7 @@ def task_state_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
-async def still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
+async def still_waited_for(ti: Any, xcom_key: str, xcom_value: str) -> bool:
     """
     Say whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
 

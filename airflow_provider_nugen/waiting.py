@@ -40,8 +40,6 @@ MAX_OUTAGE = 600.0
 NOT_FOUND_GRACE = 55.0
 #: Many waits may have the same deadline: for so many seconds the last look can wait for its turn.
 LAST_LOOK = 30.0
-#: What a time-out says of the job.
-GOES_ON = "The job goes on; waiting for it again, with a longer timeout, does no harm."
 #: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
 STALL = 600.0
 #: An estimate is worth a log line when it moves by more than this share of what remains, or a minute.
@@ -365,7 +363,8 @@ class Waiter(Generic[M]):
         deadline = datetime.fromtimestamp(min(ends), UTC).isoformat(timespec="seconds")
         return self._finish(
             outcome,
-            f"was not done when its {name} of {budget} was over (deadline {deadline}): {last}{trouble} {GOES_ON}",
+            f"was not done when its {name} of {budget} was over (deadline {deadline}): {last}{trouble} "
+            "The job goes on unless the task cancels it; waiting for it again, with a longer timeout, does no harm.",
             notes,
         )
 

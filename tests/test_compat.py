@@ -71,7 +71,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(asend=asend), raising=False)
         monkeypatch.setattr(XCom, "aget_one", aget_one, raising=False)
         ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=map_index)
-        return asyncio.run(compat.still_deferred(ti, "alignment_job_id", "s-1"))
+        return asyncio.run(compat.still_waited_for(ti, "alignment_job_id", "s-1"))
 
     return ask
 

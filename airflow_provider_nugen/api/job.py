@@ -137,6 +137,11 @@ class JobKind(Generic[M]):
         """Look a status word up, in any case; ``None`` for one that is not in the table."""
         return self.words.get(word.upper()) if word else None
 
+    def word_reading(self, word: str) -> Reading:
+        """Say what a status word alone means."""
+        state = self.state(word)
+        return Reading(state or RUNNING, word, known=state is not None)
+
     def reading(self, answer: M, previous: str | None = None) -> Reading:
         """
         Say what an answer means.
@@ -144,9 +149,7 @@ class JobKind(Generic[M]):
         :param answer: the parsed response.
         :param previous: the status word of the look before, where there was one.
         """
-        word: str = answer.status  # type: ignore[attr-defined]  # every model of a kind has a status
-        state = self.state(word)
-        reading = Reading(state or RUNNING, word, known=state is not None)
+        reading = self.word_reading(answer.status)  # type: ignore[attr-defined]  # every model of a kind has a status
         if self.refine:
             self.refine(answer, reading, previous)
         return reading

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Endpoint
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind, JobState
+from airflow_provider_nugen.api.job import JobKind, Reading
 
 A = TypeVar("A")
 
@@ -44,13 +44,9 @@ class Listed:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = None
 
-    def state(self, kind: JobKind[Any]) -> JobState | None:
-        """Say what the job's status means for a kind of job; ``None`` for an unknown word."""
-        return kind.state(self.status) if self.answer is None else kind.reading(self.answer).state
-
-    def lost(self, kind: JobKind[Any]) -> bool:
-        """Say whether the job is over without success."""
-        return self.state(kind) in (FAILED, CANCELLED) if self.answer is None else kind.reading(self.answer).lost
+    def reading(self, kind: JobKind[Any]) -> Reading:
+        """Say what the list tells of the job, for a kind of job."""
+        return kind.word_reading(self.status) if self.answer is None else kind.reading(self.answer)
 
     def __str__(self) -> str:
         return f"{self.job_id!r} ({self.status}, created {self.created or 'at an unknown time'})"
@@ -120,7 +116,7 @@ def choose(
     :param kind: how to read a job's status, if not as ``submission`` does.
     """
     kind = kind or submission.kind
-    live = [job for job in listed if not job.lost(kind) and (submission.target or job.job_id not in earlier)]
+    live = [job for job in listed if not job.reading(kind).lost and (submission.target or job.job_id not in earlier)]
     if own_name is not None:
         named = [job for job in live if job.name == own_name]
         return Choice(named[0].job_id) if len(named) == 1 else Choice(doubtful=tuple(named))

@@ -45,6 +45,7 @@ class Attempt:
         if self._entry.get("attempt") != self.number:
             job_id = self._entry.get("job_id")
             self._entry = {"earlier": [*self.earlier, *([job_id] if job_id else [])]}
+        self._doubt = self.may_have_sent
 
     @property
     def has_memory(self) -> bool:
@@ -73,7 +74,6 @@ class Attempt:
 
     def sending(self) -> None:
         """Remember, before sending, that it may arrive without an answer."""
-        self._doubt = self.may_have_sent
         self._keep(sending=True, since=self.since or time.time())
 
     def not_sent(self) -> None:

@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
-from airflow_provider_nugen.api.job import RUNNING, JobState
+from airflow_provider_nugen.api.job import RUNNING, Reading
 from airflow_provider_nugen.api.submission import Choice, Listed, Submission, choose
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.attempt import Attempt
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.sensors.base import WaitsForJob, seconds
-from airflow_provider_nugen.waiting import GOES_ON, Decision, Ending, Memory, Outcome, Waiter, WaitSettings
+from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -227,25 +226,25 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     def _report_old_jobs(self, attempt: Attempt, inputs: Mapping[str, Any], named: bool) -> None:
         """Say what became of the jobs that this task started before it was cleared."""
-        old: list[tuple[str, str, JobState | None]] = []
+        old: list[tuple[str, Reading]] = []
         try:
             for job_id in attempt.earlier:
                 reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
-                old.append((job_id, reading.word, reading.state))
+                old.append((job_id, reading))
             if named and not old:
                 old = [
-                    (job.job_id, job.status, job.state(self.kind))
+                    (job.job_id, job.reading(self.kind))
                     for job in self._list(inputs)
                     if (job.name or "").startswith(attempt.stem)
                 ]
         except ApiError as e:
             self.log.warning("What became of what this task started before it was cleared is not known: %s", e)
-        for job_id, word, state in old:
+        for job_id, reading in old:
             self.log.warning(
                 "Before it was cleared this task started %s: %s%s. It starts another one now.",
                 self.kind.subject(job_id),
-                word,
-                ", so it goes on and may be billed" if state in (RUNNING, None) else "",
+                reading.word,
+                ", so it goes on and may be billed" if reading.state is RUNNING else "",
             )
         if not old and not (named or attempt.has_memory):
             self.log.warning(
@@ -304,7 +303,6 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self._killer = None
         if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, str(self.job_id(context)))
-            ending = replace(ending, message=ending.message.replace(GOES_ON, "cancel_on_timeout: see the log."))
         return super().finish(ending, context)
 
     def failure(self, ending: Ending) -> BaseException:

@@ -11,9 +11,9 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nugen.api.errors import ApiError
-from airflow_provider_nugen.api.job import RUNNING, JobKind
+from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.kinds import KINDS
-from airflow_provider_nugen.compat import still_deferred
+from airflow_provider_nugen.compat import still_waited_for
 from airflow_provider_nugen.hooks.base import arequest
 from airflow_provider_nugen.hooks.shared import SharedClient
 from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
@@ -115,16 +115,19 @@ class JobTrigger(BaseTrigger):
                 "airflow-provider-nugen there as on the workers.",
             )
         else:
-            began = kwargs["began"]
-            waiter = Waiter(
-                kind,
-                kwargs["job_id"],
-                kwargs["conn_id"],
-                WaitSettings(**{name: kwargs[name] for name in _SETTINGS}),
-                Memory(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
-            )
-            ending = await self._wait(waiter)
+            ending = await self._wait(self._waiter(kind))
         yield TriggerEvent(ending.to_event())
+
+    def _waiter(self, kind: JobKind[Any]) -> Waiter[Any]:
+        kwargs = self.kwargs
+        began = kwargs["began"]
+        return Waiter(
+            kind,
+            kwargs["job_id"],
+            kwargs["conn_id"],
+            WaitSettings(**{name: kwargs[name] for name in _SETTINGS}),
+            Memory(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
+        )
 
     async def _wait(self, waiter: Waiter[Any]) -> Ending:
         client = SharedClient.acquire(waiter.kind.service, waiter.conn_id)
@@ -168,12 +171,12 @@ class JobTrigger(BaseTrigger):
         kind, subject = KINDS[kwargs["kind"]], KINDS[kwargs["kind"]].subject(kwargs["job_id"])
         if not kwargs["cancel_on_kill"]:
             self.log.info("The task was ended; %s goes on.", subject)
-        elif await still_deferred(self.task_instance, kind.id_name, kwargs["job_id"]):
+        elif await still_waited_for(self.task_instance, kind.id_name, kwargs["job_id"]):
             self.log.info(
                 "Nobody has ended the task: the wait for %s moved to another triggerer, or goes on by a retry.", subject
             )
         elif over := await self._over(kind):
-            self.log.info("%s is not cancelled: %s.", subject, over)
+            self.log.info("Not cancelled, since the wait was over by itself: %s", over)
         elif kind.cancel is None:
             self.log.warning("%s cannot cancel: %s goes on, and is billed.", kind.service.name, subject)
         else:
@@ -185,13 +188,11 @@ class JobTrigger(BaseTrigger):
 
     async def _over(self, kind: JobKind[Any]) -> str:
         """Say why the wait was over before the task was ended; nothing if it was not, or if that is not known."""
-        kwargs = self.kwargs
-        if any(kwargs[name] is not None and kwargs[name] <= time.time() for name in ("deadline", "execution_deadline")):
-            return "the wait for it had timed out"
+        waiter = self._waiter(kind)
         try:
             async with asyncio.timeout(LOOK_BEFORE_CANCEL):
-                answer = await arequest(kind.service, kwargs["conn_id"], kind.call(kwargs["job_id"]))
+                answer = await arequest(kind.service, waiter.conn_id, waiter.call)
         except (ApiError, TimeoutError):
             return ""
-        reading = kind.reading(answer)
-        return "" if reading.state is RUNNING else f"the wait for it was over with {reading.word!r}"
+        ending = waiter.on_answer(answer, time.time()).ending
+        return ending.message if ending else ""

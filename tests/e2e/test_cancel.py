@@ -181,6 +181,7 @@ def test_clearing_a_deferred_task_cancels_its_job_and_starts_another(
         ),
         f"the log says what became of the old job: {log}",
     )
+    assert jobs.of("e2e_cancel.cleared[-1]") == ["cancelled", "running"]
 
 
 def test_failing_a_dag_run_cancels_its_jobs(

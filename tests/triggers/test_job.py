@@ -375,10 +375,10 @@ async def test_arguments_of_another_version_are_kept_and_ignored(service: Servic
 def ended(monkeypatch: pytest.MonkeyPatch, by_a_user: bool = True) -> None:
     """Let Airflow say whether a user has ended the task."""
 
-    async def still_deferred(*where: Any) -> bool:
+    async def still_waited_for(*where: Any) -> bool:
         return not by_a_user
 
-    monkeypatch.setattr("airflow_provider_nugen.triggers.job.still_deferred", still_deferred)
+    monkeypatch.setattr("airflow_provider_nugen.triggers.job.still_waited_for", still_waited_for)
 
 
 @pytest.mark.parametrize(
