@@ -58,7 +58,7 @@ __all__ = [
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "aget_connection",
-    "still_waited_for",
+    "is_still_deferred",
     "task_state_store",
     "with_form",
 ]
@@ -132,7 +132,7 @@ def task_state_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
-async def still_waited_for(ti: Any, xcom_key: str, xcom_value: str) -> bool:
+async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
     """
     Say whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
 
@@ -158,8 +158,8 @@ async def still_waited_for(ti: Any, xcom_key: str, xcom_value: str) -> bool:
             return True
         if state != "deferred":
             return False
-        handed_on = await XCom.aget_one(key=xcom_key, **where)
+        extra_xcoms = await XCom.aget_one(key=xcom_key, **where)
     except Exception:
         logging.getLogger(__name__).exception("The state of the task could not be read; its job is not cancelled.")
         return True
-    return handed_on is None or bool(handed_on == xcom_value)
+    return extra_xcoms is None or bool(extra_xcoms == xcom_value)

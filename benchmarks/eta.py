@@ -22,8 +22,9 @@ from rich.table import Table
 
 from airflow_provider_nugen import __version__
 from airflow_provider_nugen.api.endpoint import RawResponse
-from airflow_provider_nugen.api.kinds import KINDS
-from airflow_provider_nugen.waiting import Memory, Waiter, WaitSettings
+from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.waiter import Waiter
 
 MINUTE, HOUR = 60.0, 3600.0
 #: How long jobs take, in seconds.
@@ -61,7 +62,9 @@ def wait(duration: float, interval: float, rand: random.Random, estimate: Estima
     :return: how many looks it took, and after how many seconds its end was noticed.
     """
     settings = WaitSettings(poke_interval=interval, use_eta=estimate is not None)
-    waiter = Waiter(KINDS["nugen.evaluation"], "e-1", "nugen_default", settings, Memory(START, seen=True), rand.random)
+    waiter = Waiter(
+        KINDS["nugen.evaluation"], "e-1", "nugen_default", settings, WaitState(START, seen=True), rand.random
+    )
     now = START + waiter.first_sleep(START)
     looks = 1
     while now < START + duration:

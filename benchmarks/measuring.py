@@ -80,9 +80,9 @@ class _Bench:
         self.triggerer = triggerer
         self.supervisor = supervisor
 
-    async def until(self, condition: Callable[[], bool], patience: float) -> bool:
+    async def until(self, condition: Callable[[], bool], queue_timeout: float) -> bool:
         """Wait up to so many seconds for something; return whether it came true."""
-        end = time.monotonic() + patience
+        end = time.monotonic() + queue_timeout
         while not condition():
             for part in (self.server, self.triggerer, self.supervisor):
                 part.check()

@@ -21,7 +21,7 @@ from demo.local_airflow import claim_home
 from demo.processes import ServiceDied
 from demo.report import Reporter
 from survival.deployment import SupervisedAirflow
-from survival.faults import BUSY, CONNECTIONS, FAULTS, PEACE, Fault, Scene
+from survival.faults import BUSY, CONNECTIONS, FAULTS, NO_FAULT, Fault, Scene
 from survival.report import report
 from survival.services import Database, Simulator
 from survival.verdict import Row, judge
@@ -79,7 +79,7 @@ def _run(home: Path, faults: Sequence[Fault], reporter: Reporter) -> int:
                     airflow.unpause(dag_id)
                 scene.start_waits(LONG_DAG)
                 rows, deaths, left = [], [], list(LONG)
-                for fault in (*faults, PEACE):
+                for fault in (*faults, NO_FAULT):
                     rows.append(_strike(fault, scene, left))
                     deaths += [f"{name} ({fault.name})" for name in airflow.deaths]
                     airflow.deaths.clear()

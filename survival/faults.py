@@ -219,4 +219,4 @@ FAULTS = (
     ),
 )
 #: The jobs that outlive them all.
-PEACE = Fault("none any more", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))
+NO_FAULT = Fault("none any more", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))

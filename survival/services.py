@@ -24,7 +24,7 @@ from demo.settings import LOCALHOST, child_environment
 from demo.simulator import KEY_VARIABLE
 
 #: PostgreSQL refuses to run as root; then it runs as this user.
-POWERLESS = "nobody"
+UNPRIVILEGED_USER = "nobody"
 _DROP = (
     "import os, sys; u, g, *c = sys.argv[1:]; os.setgroups([]); os.setgid(int(g)); os.setuid(int(u)); os.execv(c[0], c)"
 )
@@ -148,7 +148,7 @@ class Database(Server):
         password.write_text(self._password)
         if os.geteuid() == 0:
             for path in (self._data, password):
-                shutil.chown(path, POWERLESS)
+                shutil.chown(path, UNPRIVILEGED_USER)
         self.processes.run(
             "initdb",
             self._powerless(
@@ -163,7 +163,7 @@ class Database(Server):
         command = [str(self._programs / program), *arguments]
         if os.geteuid() != 0:
             return command
-        user = pwd.getpwnam(POWERLESS)
+        user = pwd.getpwnam(UNPRIVILEGED_USER)
         return [sys.executable, "-P", "-c", _DROP, str(user.pw_uid), str(user.pw_gid), *command]
 
 

@@ -58,7 +58,7 @@ def test_the_poke_loop_still_asks_for_the_next_interval_where_we_answer() -> Non
 def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
     """Ask whether a task is still deferred, while Airflow gives the answers of the test."""
 
-    def ask(states: Any, handed_on: Any, map_index: int) -> bool:
+    def ask(states: Any, extra_xcoms: Any, map_index: int) -> bool:
         async def asend(message: Any) -> Any:
             assert (message.dag_id, message.task_ids, message.run_ids) == ("d", ["t"], ["r"])
             return SimpleNamespace(task_states=_answer(states))
@@ -66,12 +66,12 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
         async def aget_one(**where: Any) -> Any:
             expected = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": map_index}
             assert where == {"key": "alignment_job_id", **expected}
-            return _answer(handed_on)
+            return _answer(extra_xcoms)
 
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(asend=asend), raising=False)
         monkeypatch.setattr(XCom, "aget_one", aget_one, raising=False)
         ti = SimpleNamespace(dag_id="d", run_id="r", task_id="t", map_index=map_index)
-        return asyncio.run(compat.still_waited_for(ti, "alignment_job_id", "s-1"))
+        return asyncio.run(compat.is_still_deferred(ti, "alignment_job_id", "s-1"))
 
     return ask
 
@@ -83,7 +83,7 @@ def _answer(answer: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("states", "handed_on", "map_index", "expected"),
+    ("states", "extra_xcoms", "map_index", "expected"),
     [
         pytest.param({"r": {"t": "deferred"}}, "s-1", -1, True, id="moved to another triggerer"),
         pytest.param({"r": {"t": "failed"}}, "s-1", -1, False, id="marked failed"),
@@ -100,6 +100,6 @@ def _answer(answer: Any) -> Any:
     ],
 )
 def test_a_task_that_waits_as_before_is_told_from_one_that_was_ended(
-    ask: Callable[..., bool], states: Any, handed_on: Any, map_index: int, expected: bool
+    ask: Callable[..., bool], states: Any, extra_xcoms: Any, map_index: int, expected: bool
 ) -> None:
-    assert ask(states, handed_on, map_index) is expected
+    assert ask(states, extra_xcoms, map_index) is expected

@@ -15,27 +15,24 @@ from airflow.sdk import BaseSensorOperator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api import errors, seekr
+from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.endpoint import RawResponse
-from airflow_provider_nugen.api.job import RUNNING, JobKind, Reading
-from airflow_provider_nugen.api.kinds import KINDS
+from airflow_provider_nugen.api.job import RUNNING, JobKind, JobStatus
 from airflow_provider_nugen.api.nugen import endpoints, jobs
-from airflow_provider_nugen.waiting import (
+from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.seekr import jobs as seekr
+from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
+from airflow_provider_nugen.waiting.schedule import estimate, eta_interval
+from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.waiter import (
     FIRST_RETRY,
-    LONGEST_RETRY,
     MAX_FAILURES,
     MAX_OUTAGE,
+    MAX_RETRY_INTERVAL,
+    MIN_INTERVAL,
     NOT_FOUND_GRACE,
-    SHORTEST_SLEEP,
-    STALL,
-    Decision,
-    Ending,
-    Memory,
-    Outcome,
+    STALL_TIMEOUT,
     Waiter,
-    WaitSettings,
-    estimate,
-    paced,
     retry_after_seconds,
 )
 
@@ -45,9 +42,9 @@ TRANSPORT = errors.TransportError("https://x could not be reached (reset).")
 
 
 def waiter(
-    kind: JobKind[Any] = jobs.ALIGNMENT, memory: Memory | None = None, rand: float = 1.0, **wanted: Any
+    kind: JobKind[Any] = jobs.ALIGNMENT, memory: WaitState | None = None, rand: float = 1.0, **wanted: Any
 ) -> Waiter[Any]:
-    return Waiter(kind, "a-1", "my_conn", WaitSettings(**wanted), memory or Memory(T0), lambda: rand)
+    return Waiter(kind, "a-1", "my_conn", WaitSettings(**wanted), memory or WaitState(T0), lambda: rand)
 
 
 def http(status: int, body: Any = None, retry_after: str | None = None) -> errors.ApiError:
@@ -84,7 +81,7 @@ def feed(wait: Waiter[Any], *events: tuple[float, Any]) -> Decision:
     return decision
 
 
-def end_of(decision: Decision) -> Ending:
+def end_of(decision: Decision) -> WaitResult:
     assert decision.ending is not None, decision
     return decision.ending
 
@@ -190,13 +187,13 @@ def test_a_404_is_not_final_while_the_id_is_fresh_and_final_within_a_minute() ->
 def test_the_grace_of_a_404_is_measured_from_the_beginning_of_the_wait(after: float, ends: bool) -> None:
     decision = feed(waiter(), (after, http(404, {"detail": "gone"})))
     assert (decision.ending is not None) is ends
-    assert after + decision.sleep <= NOT_FOUND_GRACE + SHORTEST_SLEEP
+    assert after + decision.sleep <= NOT_FOUND_GRACE + MIN_INTERVAL
 
 
 def test_a_job_that_was_seen_and_is_gone_is_gone_even_in_the_first_minute() -> None:
     gone = http(404, {"detail": "gone"})
     assert end_of(feed(waiter(), (0, "PROCESSING"), (5, gone))).outcome is Outcome.REJECTED
-    assert end_of(feed(waiter(memory=Memory(T0, seen=True)), (5, gone))).outcome is Outcome.REJECTED
+    assert end_of(feed(waiter(memory=WaitState(T0, seen=True)), (5, gone))).outcome is Outcome.REJECTED
 
 
 def test_a_fresh_id_that_becomes_visible_is_waited_for() -> None:
@@ -276,13 +273,13 @@ def test_an_outage_of_ten_minutes_is_survived_and_a_longer_one_ends_the_wait(
     wait, after, looks = waiter(poke_interval=poke_interval), 60.0, 0
     tell(wait, "PROCESSING", 0)
     while (decision := tell(wait, error, after)).ending is None:
-        assert 0 < decision.sleep <= max(LONGEST_RETRY, poke_interval)
+        assert 0 < decision.sleep <= max(MAX_RETRY_INTERVAL, poke_interval)
         after, looks = after + decision.sleep, looks + 1
     ending = end_of(decision)
     outage = after - 60
     assert outage > MAX_OUTAGE
     assert looks >= MAX_FAILURES - 1
-    assert outage <= MAX_OUTAGE + LONGEST_RETRY or looks == MAX_FAILURES - 1
+    assert outage <= MAX_OUTAGE + MAX_RETRY_INTERVAL or looks == MAX_FAILURES - 1
     assert (ending.outcome, ending.result) == (Outcome.UNREACHABLE, None)
     assert f"the status of alignment 'a-1' could not be read {looks + 1} times" in ending.message
     assert "whether the job still runs is not known" in ending.message
@@ -332,7 +329,7 @@ def test_the_first_failed_look_is_a_warning_and_the_others_are_not() -> None:
         (60, 0.0, [3.75, 7.5, 15, 30, 45, 45]),
         (2, 1.0, [2, 4, 8, 16, 32, 60, 60]),
         (600, 1.0, [5, 10, 20, 40, 80, 160, 320, 600, 600]),
-        (0, 1.0, [SHORTEST_SLEEP] * 3),
+        (0, 1.0, [MIN_INTERVAL] * 3),
     ],
 )
 def test_failed_looks_back_off(poke_interval: float, rand: float, sleeps: list[float]) -> None:
@@ -344,8 +341,8 @@ def test_failed_looks_back_off(poke_interval: float, rand: float, sleeps: list[f
 
 
 def test_a_thousand_failures_later_the_sleep_is_still_finite() -> None:
-    wait = waiter(memory=Memory(T0, failures=100_000, failing_since=T0), ignore_failures=True)
-    assert tell(wait, TRANSPORT, 1).sleep == LONGEST_RETRY
+    wait = waiter(memory=WaitState(T0, failures=100_000, failing_since=T0), ignore_failures=True)
+    assert tell(wait, TRANSPORT, 1).sleep == MAX_RETRY_INTERVAL
 
 
 # --- Retry-After
@@ -404,7 +401,7 @@ def test_retry_after_is_obeyed_and_not_by_all_at_the_same_moment(status: int, he
 @pytest.mark.parametrize("header", ["0", http_date(-90)])
 def test_a_retry_after_of_nothing_does_not_spin(header: str) -> None:
     assert tell(waiter(rand=0.0), http(429, None, header), 0).sleep == 1
-    assert tell(waiter(rand=0.0, poke_interval=0), http(429, None, header), 0).sleep == SHORTEST_SLEEP
+    assert tell(waiter(rand=0.0, poke_interval=0), http(429, None, header), 0).sleep == MIN_INTERVAL
 
 
 @pytest.mark.parametrize("header", ["soon", ""])
@@ -422,7 +419,7 @@ def test_retry_after_is_obeyed_only_up_to_the_deadline(header: str) -> None:
 # --- intervals
 
 
-@pytest.mark.parametrize(("poke_interval", "sleep"), [(60, 60), (0.5, 0.5), (0, SHORTEST_SLEEP), (86400, 86400)])
+@pytest.mark.parametrize(("poke_interval", "sleep"), [(60, 60), (0.5, 0.5), (0, MIN_INTERVAL), (86400, 86400)])
 def test_a_running_job_is_looked_at_every_poke_interval(poke_interval: float, sleep: float) -> None:
     wait = waiter(poke_interval=poke_interval)
     assert [tell(wait, "PROCESSING", after).sleep for after in (0, 100, 100_000)] == [sleep] * 3
@@ -465,17 +462,17 @@ def test_without_exponential_backoff_max_wait_means_nothing() -> None:
 @pytest.mark.parametrize(
     ("memory", "wanted", "rand", "sleep"),
     [
-        (Memory(T0, seen=True), {}, 0.5, 30),
-        (Memory(T0, seen=True), {}, 0.0, 0),
-        (Memory(T0, seen=True), {"deadline": T0 + 10}, 0.5, 10),
-        (Memory(T0, seen=True), {"deadline": T0 - 10}, 0.5, 0),
-        (Memory(T0, seen=True), {"execution_deadline": T0 + 5}, 0.5, 5),
-        (Memory(T0), {}, 1.0, FIRST_RETRY),
-        (Memory(T0), {"poke_interval": 1}, 0.5, 0.5),
+        (WaitState(T0, seen=True), {}, 0.5, 30),
+        (WaitState(T0, seen=True), {}, 0.0, 0),
+        (WaitState(T0, seen=True), {"deadline": T0 + 10}, 0.5, 10),
+        (WaitState(T0, seen=True), {"deadline": T0 - 10}, 0.5, 0),
+        (WaitState(T0, seen=True), {"execution_deadline": T0 + 5}, 0.5, 5),
+        (WaitState(T0), {}, 1.0, FIRST_RETRY),
+        (WaitState(T0), {"poke_interval": 1}, 0.5, 0.5),
     ],
 )
 def test_waits_that_are_taken_over_spread_their_first_look(
-    memory: Memory, wanted: dict[str, Any], rand: float, sleep: float
+    memory: WaitState, wanted: dict[str, Any], rand: float, sleep: float
 ) -> None:
     assert waiter(memory=memory, rand=rand, **wanted).first_sleep(T0) == sleep
 
@@ -539,7 +536,7 @@ def test_a_timeout_says_if_the_last_look_failed_and_if_no_look_succeeded() -> No
 
 
 def test_a_wait_that_is_taken_over_keeps_its_deadline_and_its_last_status() -> None:
-    memory = Memory(T0, seen=True, status="PROCESSING")
+    memory = WaitState(T0, seen=True, status="PROCESSING")
     ending = end_of(feed(waiter(memory=memory, deadline=T0 + 600), (1200, TRANSPORT)))
     assert ending.outcome is Outcome.TIMEOUT
     assert "timeout of 10 min" in ending.message
@@ -605,9 +602,9 @@ def test_a_detail_that_is_not_there_for_a_kind_is_not_asked_for() -> None:
 
 def test_ready_without_an_evaluation_for_ten_minutes_has_no_benchmark() -> None:
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
-    for after in (0, 300, STALL):
+    for after in (0, 300, STALL_TIMEOUT):
         assert tell(wait, "READY", after).ending is None
-    ending = end_of(tell(wait, "READY", STALL + 60))
+    ending = end_of(tell(wait, "READY", STALL_TIMEOUT + 60))
     assert ending.outcome is Outcome.FAILED
     for words in ("has been 'READY' for 11 min", "without a benchmark", "wait_for='alignment'"):
         assert words in ending.message
@@ -619,12 +616,17 @@ def test_ready_without_an_evaluation_for_ten_minutes_has_no_benchmark() -> None:
 )
 def test_a_job_that_moves_on_is_not_stuck(between: Any) -> None:
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
-    assert feed(wait, (0, "READY"), (STALL, between), (STALL + 60, "READY"), (2 * STALL, "READY")).ending is None
+    assert (
+        feed(
+            wait, (0, "READY"), (STALL_TIMEOUT, between), (STALL_TIMEOUT + 60, "READY"), (2 * STALL_TIMEOUT, "READY")
+        ).ending
+        is None
+    )
 
 
 def test_looks_that_fail_say_nothing_about_being_stuck() -> None:
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
-    assert end_of(feed(wait, (0, "READY"), (60, TRANSPORT), (STALL + 1, "READY"))).outcome is Outcome.FAILED
+    assert end_of(feed(wait, (0, "READY"), (60, TRANSPORT), (STALL_TIMEOUT + 1, "READY"))).outcome is Outcome.FAILED
 
 
 def test_waiting_for_the_training_ends_where_waiting_for_the_evaluation_would_be_stuck() -> None:
@@ -654,7 +656,7 @@ def test_an_unknown_word_is_waited_on_and_said_once() -> None:
 
 
 def test_an_unknown_word_is_not_said_again_by_one_who_takes_the_wait_over() -> None:
-    wait = waiter(memory=Memory(T0, seen=True, status="SOMETHING_NEW"))
+    wait = waiter(memory=WaitState(T0, seen=True, status="SOMETHING_NEW"))
     assert texts(tell(wait, "SOMETHING_NEW", 60), logging.WARNING) == []
 
 
@@ -726,7 +728,7 @@ def test_an_estimate_is_said_when_it_moves(first: Any, second: Any, after: float
     ],
 )
 def test_an_estimate_that_makes_no_sense_is_none(reading: dict[str, Any], eta: float | None) -> None:
-    seconds = estimate(Reading(RUNNING, "PROCESSING", **reading), T0)
+    seconds = estimate(JobStatus(RUNNING, "PROCESSING", **reading), T0)
     assert (None if seconds is None else T0 + seconds) == eta
 
 
@@ -773,7 +775,7 @@ def test_a_long_job_is_looked_at_just_after_its_expected_end_but_after_ten_inter
 ) -> None:
     wait = waiter(poke_interval=interval, rand=rand)
     assert tell(wait, {"status": "PROCESSING", "eta_seconds": seconds}, 0).sleep == sleep
-    assert paced(interval, seconds, lambda: rand) == sleep
+    assert eta_interval(interval, seconds, lambda: rand) == sleep
 
 
 @pytest.mark.parametrize(
@@ -830,7 +832,7 @@ def test_the_same_text_does_not_hide_the_deadline_or_that_a_job_is_stuck() -> No
     ready = response({"status": "READY", "model_id": "m-1"})
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
     assert wait.on_response(ready, T0).ending is None
-    assert end_of(wait.on_response(ready, T0 + STALL + 1)).outcome is Outcome.FAILED
+    assert end_of(wait.on_response(ready, T0 + STALL_TIMEOUT + 1)).outcome is Outcome.FAILED
     wait = waiter(jobs.EVALUATED_ALIGNMENT, deadline=T0 + 90)
     assert wait.on_response(ready, T0).ending is None
     assert end_of(wait.on_response(ready, T0 + 90)).outcome is Outcome.TIMEOUT
@@ -850,22 +852,22 @@ def test_memory_survives_json_and_other_versions() -> None:
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
     feed(wait, (0, {"status": "READY", "progress": "5/10", "eta_seconds": 900}), (60, TRANSPORT))
     memory = wait.memory
-    assert memory == Memory(
+    assert memory == WaitState(
         T0, True, "READY", "5/10", T0 + 900, failures=1, failing_since=T0 + 60, stalled_since=T0, reread=False
     )
     stored = json.loads(json.dumps({**memory.to_json(), "of_a_later_version": [1]}))
-    assert Memory.from_json(stored) == memory
-    assert Memory.from_json({"began": T0}) == Memory(T0)
+    assert WaitState.from_json(stored) == memory
+    assert WaitState.from_json({"began": T0}) == WaitState(T0)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_an_ending_survives_being_an_event(outcome: Outcome) -> None:
-    ending = Ending(outcome, "It ended.", {"status": "READY", "model_id": None})
+    ending = WaitResult(outcome, "It ended.", {"status": "READY", "model_id": None})
     event = json.loads(json.dumps(ending.to_event()))
-    assert Ending.from_event(event) == ending
+    assert WaitResult.from_event(event) == ending
     assert type(ending.to_event()["outcome"]) is str
-    assert Ending.from_event({**event, "of_a_later_version": 1}) == ending
-    assert Ending.from_event({"outcome": outcome.value, "message": "m"}).result is None
+    assert WaitResult.from_event({**event, "of_a_later_version": 1}) == ending
+    assert WaitResult.from_event({"outcome": outcome.value, "message": "m"}).result is None
 
 
 def test_the_outcomes_are_the_words_that_events_in_the_database_carry() -> None:
@@ -881,14 +883,14 @@ def test_the_outcomes_are_the_words_that_events_in_the_database_carry() -> None:
 
 
 def test_the_jitter_is_random_unless_told() -> None:
-    sleeps = {Waiter(jobs.ALIGNMENT, "a", "c", WaitSettings(), Memory(T0)).first_sleep(T0) for _ in range(50)}
+    sleeps = {Waiter(jobs.ALIGNMENT, "a", "c", WaitSettings(), WaitState(T0)).first_sleep(T0) for _ in range(50)}
     assert len(sleeps) > 10
     assert all(0 <= sleep <= 60 for sleep in sleeps)
 
 
 # --- any wait at all
 
-words = st.sampled_from(sorted({word for kind in KINDS.values() for word in kind.words} | {"SOMETHING_NEW", ""}))
+words = st.sampled_from(sorted({word for kind in KINDS.values() for word in kind.status_map} | {"SOMETHING_NEW", ""}))
 payloads = st.fixed_dictionaries(
     {"status": words | st.sampled_from(["PROCESSING", "PENDING", "running"])},
     optional={
@@ -933,7 +935,7 @@ wanted = st.builds(
 def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
     kind: str, wanted: WaitSettings, rand: float, seen: bool, events: list[Any]
 ) -> None:
-    wait = waiter(KINDS[kind], Memory(T0, seen), rand, **asdict(wanted))
+    wait = waiter(KINDS[kind], WaitState(T0, seen), rand, **asdict(wanted))
     ends = [end for end in (wanted.deadline, wanted.execution_deadline) if end is not None]
     now = T0 + wait.first_sleep(T0)
     assert not ends or now <= max(T0, min(ends))
@@ -948,7 +950,7 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
         now += took
         decision = tell(wait, happened, now - T0)
         if decision.ending:
-            assert Ending.from_event(json.loads(json.dumps(decision.ending.to_event()))) == decision.ending
+            assert WaitResult.from_event(json.loads(json.dumps(decision.ending.to_event()))) == decision.ending
             assert not decision.reread
             assert not decision.sleep
             return
@@ -961,7 +963,7 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
             rereads = looks = 0
             assert decision.sleep > 0
             assert not ends or now + decision.sleep <= min(ends) + 1e-6
-        assert Memory.from_json(json.loads(json.dumps(wait.memory.to_json()))) == wait.memory
+        assert WaitState.from_json(json.loads(json.dumps(wait.memory.to_json()))) == wait.memory
         now += decision.sleep
     if ends:
         # Whatever the last look says, it is the last.
@@ -976,7 +978,7 @@ def test_after_its_deadline_a_wait_goes_on_only_to_read_the_connection_or_the_de
     wanted: WaitSettings, event: Any, late: float
 ) -> None:
     end = min(filter(None, (wanted.deadline, wanted.execution_deadline)), default=T0)
-    wait = waiter(jobs.ALIGNMENT, Memory(min(T0, end)), **{**asdict(wanted), "deadline": end})
+    wait = waiter(jobs.ALIGNMENT, WaitState(min(T0, end)), **{**asdict(wanted), "deadline": end})
     decision, after, looks = Decision(), end - T0 + late, 0
     while decision.ending is None:
         assert decision.sleep == 0

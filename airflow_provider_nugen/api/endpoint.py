@@ -20,6 +20,7 @@ from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.service import Service
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 #: Statuses after which the same request can succeed later.
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
@@ -31,23 +32,27 @@ MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
-class ByRevision:
-    """A path or a name that differs between the API revisions of a service; ``None`` = not there."""
+class PerRevision(Generic[V]):
+    """Something that differs between the API revisions of a service; ``None`` = not there."""
 
-    names: Mapping[str, str | None]
+    values: Mapping[str, V]
+
+    def first(self) -> Any:
+        """Return the value of the first revision that has one."""
+        return next(value for value in self.values.values() if value is not None)
 
 
-def by(**names: str | None) -> ByRevision:
-    """Declare a path or a name per API revision: ``by(B="name", C="alignment_name")``."""
-    return ByRevision(names)
+def per_revision(**values: V) -> PerRevision[V]:
+    """Declare a path, a name or a reader per API revision: ``per_revision(B="name", C="alignment_name")``."""
+    return PerRevision(values)
 
 
 #: One for all revisions, or one each.
-Name = str | ByRevision
+Name = str | PerRevision[str] | PerRevision[str | None]
 
 
-def _in_revision(name: Name, revision: str) -> str | None:
-    return name if isinstance(name, str) else name.names[revision]
+def _in_revision(value: Any, revision: str) -> Any:
+    return value.values[revision] if isinstance(value, PerRevision) else value
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,13 @@ class Upload:
     :param field: the form field.
     :param name: the file's name as the service shall see it.
     :param open: opens the file for reading; called by the transport when it sends.
+    :param revision: the API revision that this form of the file is for; ``None`` = for all.
     """
 
     field: str
     name: str
     open: Callable[[], BinaryIO]
+    revision: str | None = None
 
 
 @dataclass(slots=True)
@@ -78,12 +85,17 @@ class Request:
 
 @dataclass(slots=True)
 class RawResponse:
-    """An answer as a transport received it, the body complete and at most as long as allowed."""
+    """
+    An answer as a transport received it, the body complete and at most as long as allowed.
+
+    ``revision`` is the API revision that the request was made for.
+    """
 
     status: int
     body: bytes
     retry_after: str | None = None
     deprecation: str | None = None
+    revision: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,12 +107,13 @@ class Endpoint(Generic[T]):
     :param operation: what it does, in words for logs and errors.
     :param method: the HTTP method.
     :param path: the path template; ``{alignment_id}`` and the like become quoted path segments.
-    :param read: turns the parsed JSON body into the result; raises ``ValueError`` if it cannot.
+    :param read: turns the parsed JSON body into the result, or one reader per revision; raises ``ValueError`` if it
+        cannot.
     :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's.
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
-    :param repeatable: a POST that can be sent twice without harm.
-    :param not_yet: the HTTP status that says that the job has not got far enough yet.
+    :param idempotent: a POST that can be sent twice without harm.
+    :param not_ready_status: the HTTP status that says that the job has not got far enough yet.
     :param hints: what to do next, by HTTP status, where the service's own hint is too general.
     """
 
@@ -108,18 +121,18 @@ class Endpoint(Generic[T]):
     operation: str
     method: str
     path: Name
-    read: Callable[[Any], T]
+    read: Callable[[Any], T] | PerRevision[Callable[[Any], T]]
     body: Mapping[str, Name] = field(default_factory=dict)
     query: Mapping[str, Name] = field(default_factory=dict)
     multipart: bool = False
-    repeatable: bool = False
-    not_yet: int | None = None
+    idempotent: bool = False
+    not_ready_status: int | None = None
     hints: Mapping[int, str] = field(default_factory=dict)
 
     @property
-    def idempotent(self) -> bool:
+    def is_idempotent(self) -> bool:
         """Sending the request twice is the same as sending it once."""
-        return self.repeatable or self.method in ("GET", "DELETE")
+        return self.idempotent or self.method in ("GET", "DELETE")
 
     def call(self, **values: Any) -> Call[T]:
         """
@@ -139,8 +152,8 @@ class Endpoint(Generic[T]):
     @cached_property
     def _path_names(self) -> tuple[str, ...]:
         """The ids in the path; the same in all revisions."""
-        paths = [self.path] if isinstance(self.path, str) else filter(None, self.path.names.values())
-        return tuple(re.findall(r"{(\w+)}", next(iter(paths))))
+        path = self.path if isinstance(self.path, str) else self.path.first()
+        return tuple(re.findall(r"{(\w+)}", path))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +197,8 @@ class Call(Generic[T]):
         if query:
             target += "?" + urlencode({k: json.dumps(v) if isinstance(v, bool) else v for k, v in query.items()})
         if endpoint.multipart:
-            return Request(endpoint.method, target, form=body, uploads=self.uploads)
+            uploads = [upload for upload in self.uploads if upload.revision in (None, revision)]
+            return Request(endpoint.method, target, form=body, uploads=uploads)
         return Request(endpoint.method, target, json=body if endpoint.body else None)
 
     def _renamed(self, names: Mapping[str, Name], revision: str) -> dict[str, Any]:
@@ -216,8 +230,11 @@ class Call(Generic[T]):
             payload = None
         if not 200 <= response.status < 300:
             raise self._error(response, payload, conn_id)
+        read = self.endpoint.read
+        if isinstance(read, PerRevision):
+            read = read.values.get(response.revision) or read.first()
         try:
-            return self.endpoint.read(payload)
+            return read(payload)
         except ValueError as e:
             raise self._unreadable(response, str(e), conn_id) from None
 
@@ -230,13 +247,13 @@ class Call(Generic[T]):
 
     def _error(self, response: RawResponse, payload: object, conn_id: str) -> errors.ResponseError:
         service, status = self.endpoint.service, response.status
-        words = error_words(payload) or response.body[:200].decode("utf-8", "replace").strip()
+        words = error_message(payload) or response.body[:200].decode("utf-8", "replace").strip()
         cls: type[errors.ResponseError] = errors.ResponseError
         hint = self.endpoint.hints.get(status) or service.hints.get(status)
         if service.is_from_router(status, payload):
             cls, hint = errors.WrongRouteError, service.wrong_route_hint
-        elif status == self.endpoint.not_yet:
-            cls = errors.NotYetError
+        elif status == self.endpoint.not_ready_status:
+            cls = errors.NotReadyError
         elif status == 404:
             cls = errors.NotFoundError
         elif status == 401:
@@ -295,7 +312,7 @@ def path_segment(value: object, name: str, context: str = "") -> str:
         raise errors.InvalidInputError(f"{name} {text!r} is no valid text.", context=context) from None
 
 
-def error_words(payload: object) -> str:
+def error_message(payload: object) -> str:
     """
     Find what a service says in an error body.
 
@@ -312,7 +329,7 @@ def error_words(payload: object) -> str:
         if isinstance(words, list) and words:
             return "; ".join(map(_field_words, words))
         if isinstance(words, Mapping):
-            return error_words(words) or json.dumps(words, default=str)
+            return error_message(words) or json.dumps(words, default=str)
     return ""
 
 

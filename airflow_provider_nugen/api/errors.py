@@ -7,6 +7,8 @@ later (``transient``) and whether the service may already have acted on it (``ma
 
 from __future__ import annotations
 
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
 
@@ -108,9 +110,29 @@ class NotFoundError(ResponseError):
     """404: there is no such thing (or not yet)."""
 
 
-class NotYetError(ResponseError):
+class NotReadyError(ResponseError):
     """What is asked for is not there yet: the same call can succeed later, when the job has got further."""
 
 
 class WrongRouteError(ResponseError):
     """404 or 405 from the router itself: this host, or this API revision, does not have the endpoint."""
+
+
+def retry_after_seconds(header: str | None, now: float) -> float | None:
+    """
+    Read a ``Retry-After`` header: seconds, or an HTTP date (RFC 9110, section 10.2.3).
+
+    :param header: the header as sent.
+    :param now: the time in epoch seconds.
+    :return: seconds from now, never negative; ``None`` if there is no (readable) header.
+    """
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, 0.0)

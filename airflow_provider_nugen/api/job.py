@@ -35,39 +35,39 @@ RUNNING, SUCCEEDED, FAILED, CANCELLED = JobState
 
 
 @dataclass(slots=True)
-class Reading:
+class JobStatus:
     """
     What one answer says about a job.
 
     :param state: what the status word means.
-    :param word: the status word as sent.
-    :param known: whether the word is in the kind's table.
+    :param status: the status word as sent.
+    :param is_known_status: whether the word is in the kind's table.
     :param progress: as sent.
     :param eta_seconds: how long the service expects the job to take from now, in seconds.
     :param eta: when the service expects the job to end.
     :param reason: why the job failed, in the service's words.
     :param warning: what a person should know although the job succeeded.
-    :param stall: what it means when the job stays like this for long.
-    :param lacks: a field that a finished job must have and this answer does not; worth a look at the detail.
-    :param held: it ends a wait, but the job is not over: it goes on when a person has acted.
+    :param stall_reason: what it means when the job stays like this for long.
+    :param missing_field: a field that a finished job must have and this answer does not; worth a look at the detail.
+    :param needs_action: it ends a wait, but the job is not over: it goes on when a person has acted.
     """
 
     state: JobState
-    word: str
-    known: bool = True
+    status: str
+    is_known_status: bool = True
     progress: Progress | None = None
     eta_seconds: float | None = None
     eta: datetime | None = None
     reason: str = ""
     warning: str = ""
-    stall: str = ""
-    lacks: str = ""
-    held: bool = False
+    stall_reason: str = ""
+    missing_field: str = ""
+    needs_action: bool = False
 
     @property
-    def lost(self) -> bool:
+    def is_terminal_failure(self) -> bool:
         """The job is over without success, so there is nothing to go on with."""
-        return self.state in (FAILED, CANCELLED) and not self.held
+        return self.state in (FAILED, CANCELLED) and not self.needs_action
 
 
 def progress_bounds(progress: Progress | None) -> tuple[float, float] | None:
@@ -101,11 +101,11 @@ class JobKind(Generic[M]):
     :param label: what people call the job.
     :param id_name: the argument and path parameter that names the job.
     :param status: the endpoint that tells the status.
-    :param words: status words in upper case, and what they mean.
-    :param ids: fields of the final status that are handed on as XComs of their own.
+    :param status_map: status words in upper case, and what they mean.
+    :param xcom_keys: fields of the final status that are handed on as XComs of their own.
     :param detail: the endpoint of the same model that tells more, for a finished job that lacks something.
     :param cancel: the endpoint that cancels the job, where the service has one.
-    :param refine: adds to the reading what words alone do not say; gets the answer, the reading so far and
+    :param interpret: adds to the reading what words alone do not say; gets the answer, the reading so far and
         the previous status word.
     """
 
@@ -113,11 +113,11 @@ class JobKind(Generic[M]):
     label: str
     id_name: str
     status: Endpoint[M]
-    words: Mapping[str, JobState]
-    ids: tuple[str, ...] = ()
+    status_map: Mapping[str, JobState]
+    xcom_keys: tuple[str, ...] = ()
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
-    refine: Callable[[M, Reading, str | None], None] | None = None
+    interpret: Callable[[M, JobStatus, str | None], None] | None = None
 
     @property
     def service(self) -> Service:
@@ -135,25 +135,25 @@ class JobKind(Generic[M]):
 
     def state(self, word: str | None) -> JobState | None:
         """Look a status word up, in any case; ``None`` for one that is not in the table."""
-        return self.words.get(word.upper()) if word else None
+        return self.status_map.get(word.upper()) if word else None
 
-    def word_reading(self, word: str) -> Reading:
+    def status_from_word(self, word: str) -> JobStatus:
         """Say what a status word alone means."""
         state = self.state(word)
-        return Reading(state or RUNNING, word, known=state is not None)
+        return JobStatus(state or RUNNING, word, is_known_status=state is not None)
 
-    def reading(self, answer: M, previous: str | None = None) -> Reading:
+    def reading(self, answer: M, previous: str | None = None) -> JobStatus:
         """
         Say what an answer means.
 
         :param answer: the parsed response.
         :param previous: the status word of the look before, where there was one.
         """
-        reading = self.word_reading(answer.status)  # type: ignore[attr-defined]  # every model of a kind has a status
-        if self.refine:
-            self.refine(answer, reading, previous)
+        reading = self.status_from_word(answer.status)  # type: ignore[attr-defined]  # every model of a kind has a status
+        if self.interpret:
+            self.interpret(answer, reading, previous)
         return reading
 
-    def result(self, answer: M, reading: Reading) -> dict[str, Any]:
+    def result(self, answer: M, reading: JobStatus) -> dict[str, Any]:
         """Make the JSON dict that a finished wait returns: the final status, and ``state`` as we read it."""
         return {**answer.model_dump(mode="json"), "state": str(reading.state)}

@@ -3,7 +3,7 @@ How a job is started, and found again: one declaration per kind of job that cost
 
 Neither service has idempotency keys: a request that is sent twice makes a second, paid job. So an operator that does
 not know whether its request arrived looks for its own job first. A :class:`Submission` says where to look and how to
-tell it from others; :func:`choose` decides, without I/O.
+tell it from others; :func:`match_job` decides, without I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Endpoint
-from airflow_provider_nugen.api.job import JobKind, Reading
+from airflow_provider_nugen.api.job import JobKind, JobStatus
 
 A = TypeVar("A")
 
@@ -24,7 +24,7 @@ CLOCK_SKEW = 120.0
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedJob:
     """
     A job as the service lists it.
 
@@ -44,9 +44,9 @@ class Listed:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = None
 
-    def reading(self, kind: JobKind[Any]) -> Reading:
+    def reading(self, kind: JobKind[Any]) -> JobStatus:
         """Say what the list tells of the job, for a kind of job."""
-        return kind.word_reading(self.status) if self.answer is None else kind.reading(self.answer)
+        return kind.status_from_word(self.status) if self.answer is None else kind.reading(self.answer)
 
     def __str__(self) -> str:
         return f"{self.job_id!r} ({self.status}, created {self.created or 'at an unknown time'})"
@@ -72,7 +72,7 @@ class Submission(Generic[A]):
     create: Endpoint[A]
     created_id: Callable[[A, Mapping[str, Any]], str]
     listing: Endpoint[Any] | None = None
-    listed: Callable[[Any], Sequence[Listed]] = lambda answer: ()
+    listed: Callable[[Any], Sequence[ListedJob]] = lambda answer: ()
     name: str | None = None
     target: str | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
@@ -85,22 +85,22 @@ class Choice:
     What to do after looking for one's own job.
 
     :param job_id: the job to adopt, if exactly one is certainly ours.
-    :param doubtful: jobs that may be ours, but need not.
+    :param candidates: jobs that may be ours, but need not.
     """
 
     job_id: str | None = None
-    doubtful: tuple[Listed, ...] = ()
+    candidates: tuple[ListedJob, ...] = ()
 
 
-def choose(
+def match_job(
     submission: Submission[Any],
-    listed: Iterable[Listed],
+    listed: Iterable[ListedJob],
     inputs: Mapping[str, Any],
     *,
-    own_name: str | None,
-    since: float | None,
+    generated_name: str | None,
+    submitted_at: float | None,
     not_before: float | None = None,
-    earlier: Collection[str] = (),
+    previous_job_ids: Collection[str] = (),
     kind: JobKind[Any] | None = None,
 ) -> Choice:
     """
@@ -109,18 +109,23 @@ def choose(
     :param submission: how jobs of this kind are found.
     :param listed: what the service lists.
     :param inputs: what was, or would be, submitted.
-    :param own_name: the name that was generated for this job; ``None`` if the user chose it or there are no names.
-    :param since: when the first try began to send, in epoch seconds, if that is known.
+    :param generated_name: the name that was generated for this job; ``None`` if the user chose it or jobs have
+        no names.
+    :param submitted_at: when the first try began to send, in epoch seconds, if that is known.
     :param not_before: a time before which our job cannot have been created, in epoch seconds, for when it is not.
-    :param earlier: jobs that are certainly not the one: those that the same task has started before.
+    :param previous_job_ids: jobs that are certainly not the one: those that the same task has started before.
     :param kind: how to read a job's status, if not as ``submission`` does.
     """
     kind = kind or submission.kind
-    live = [job for job in listed if not job.reading(kind).lost and (submission.target or job.job_id not in earlier)]
-    if own_name is not None:
-        named = [job for job in live if job.name == own_name]
-        return Choice(named[0].job_id) if len(named) == 1 else Choice(doubtful=tuple(named))
-    begin = not_before if since is None else since
+    live = [
+        job
+        for job in listed
+        if not job.reading(kind).is_terminal_failure and (submission.target or job.job_id not in previous_job_ids)
+    ]
+    if generated_name is not None:
+        named = [job for job in live if job.name == generated_name]
+        return Choice(named[0].job_id) if len(named) == 1 else Choice(candidates=tuple(named))
+    begin = not_before if submitted_at is None else submitted_at
     submitted = {name: value for name, value in inputs.items() if value is not None}
     # A job of the same name may be ours whatever else the list says of it, since the service may say it differently.
     alike = {submission.name: inputs.get(submission.name)} if submission.name else inputs
@@ -133,15 +138,15 @@ def choose(
     certain = (
         len(like_ours) == 1
         and submission.name is None
-        and since is not None
+        and submitted_at is not None
         and like_ours[0].created is not None
         # One that is a little older is another's, or the clocks differ: certain only of a model, of which there are no
         # two. The service's times may be whole seconds.
-        and (submission.target is not None or like_ours[0].created.timestamp() >= math.floor(since))
+        and (submission.target is not None or like_ours[0].created.timestamp() >= math.floor(submitted_at))
         # A list that does not show all that a job was created with cannot tell ours from another.
         and all(
             like_ours[0].inputs.get(name) is not None
             for name in ([submission.target] if submission.target else submitted)
         )
     )
-    return Choice(like_ours[0].job_id) if certain else Choice(doubtful=tuple(like_ours))
+    return Choice(like_ours[0].job_id) if certain else Choice(candidates=tuple(like_ours))

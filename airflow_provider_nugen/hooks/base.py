@@ -12,13 +12,12 @@ from airflow.sdk import BaseHook
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse, Request
-from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
 from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.shared import SharedClient
-from airflow_provider_nugen.hooks.transport import AsyncTransport, SyncTransport, explain
-from airflow_provider_nugen.waiting import retry_after_seconds
+from airflow_provider_nugen.hooks.transport import AsyncTransport, SyncTransport, add_context
 
 T = TypeVar("T")
 
@@ -110,7 +109,7 @@ class ServiceHook(BaseHook):
                 self.log.warning("%s says that %r is deprecated.", self.service.name, call.endpoint.operation)
             return response
         except ApiError as e:
-            raise explain(e, call, settings) from None
+            raise add_context(e, call, settings) from None
 
     def send(self, call: Call[T]) -> T:
         """
@@ -166,7 +165,7 @@ async def arequest(service: Service, conn_id: str, call: Call[T]) -> T:
 
     :raises ApiError: the last failure.
     """
-    client = SharedClient.acquire(service, conn_id)
+    client = AsyncClient.acquire(service, conn_id)
     try:
         result: T = await AsyncRetrying(**_policy(call.endpoint))(client.send, call)
         return result
@@ -179,7 +178,7 @@ def _policy(endpoint: Endpoint[Any]) -> dict[str, Any]:
         return (
             isinstance(error, ApiError)
             and error.transient
-            and (endpoint.idempotent or not error.maybe_processed)
+            and (endpoint.is_idempotent or not error.maybe_processed)
             and (retry_after_seconds(error.retry_after, time.time()) or 0) <= LONGEST_PAUSE
         )
 

@@ -14,14 +14,14 @@ from airflow_provider_nugen.hooks.settings import Settings
 
 
 @contextmanager
-def _explained(service: Service, conn_id: str, was_there: bool = False) -> Iterator[None]:
+def _explained(service: Service, conn_id: str, known_to_exist: bool = False) -> Iterator[None]:
     context = f"{service.name} (connection {conn_id!r})"
     try:
         yield
     except ApiError:
         raise
     except AirflowNotFoundException:
-        if was_there:
+        if known_to_exist:
             raise TransportError(
                 "the connection is not found any more, or Airflow cannot be asked for it.", context=context, sent=False
             ) from None
@@ -58,5 +58,5 @@ async def aread_settings(service: Service, conn_id: str) -> Settings:
     :raises ConnectionSettingsError: if it is incomplete or contradictory.
     :raises TransportError: if it is not there right now.
     """
-    with _explained(service, conn_id, was_there=True):
+    with _explained(service, conn_id, known_to_exist=True):
         return Settings.from_connection(service, await aget_connection(conn_id))

@@ -9,6 +9,7 @@ from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import ResponseError, TransientResponseError, WrongRouteError
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
+from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
 
@@ -29,7 +30,7 @@ class NugenHook(ServiceHook):
     default_conn_name = "nugen_default"
     conn_type = "nugen"
     hook_name = "Nugen"
-    service = endpoints.NUGEN
+    service = NUGEN
 
     def __init__(self, nugen_conn_id: str = default_conn_name) -> None:
         super().__init__(nugen_conn_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.seekr import endpoints, models
+from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
 
@@ -28,19 +29,19 @@ class SeekrHook(ServiceHook):
     default_conn_name = "seekr_default"
     conn_type = "seekr"
     hook_name = "SeekrFlow"
-    service = seekr.SEEKR
+    service = SEEKR
 
     def __init__(self, seekr_conn_id: str = default_conn_name) -> None:
         super().__init__(seekr_conn_id)
 
-    def get_alignment(self, alignment_job_id: str) -> seekr.AlignmentJob:
+    def get_alignment(self, alignment_job_id: str) -> models.AlignmentJob:
         """
         Read an alignment job.
 
         :param alignment_job_id: the id that creating the job returned.
         :raises ApiError: if it cannot be read.
         """
-        return self.request(seekr.ALIGNMENT_JOB.call(alignment_job_id=alignment_job_id))
+        return self.request(endpoints.ALIGNMENT_JOB.call(alignment_job_id=alignment_job_id))
 
     def _test_calls(self) -> Sequence[Call[Any]]:
-        return (seekr.LIST_ALIGNMENTS.call(),)
+        return (endpoints.LIST_ALIGNMENTS.call(),)

@@ -113,7 +113,7 @@ def _transport_error(error: Exception, settings: Settings, outer: BaseException 
     )
 
 
-def explain(error: ApiError, call: Call[Any], settings: Settings) -> ApiError:
+def add_context(error: ApiError, call: Call[Any], settings: Settings) -> ApiError:
     """Complete an error: say what was tried, and take the key out should the service have repeated it."""
     error.context = error.context or call.context(settings.conn_id)
     error.problem = settings.scrub(error.problem)

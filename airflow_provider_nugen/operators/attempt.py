@@ -34,8 +34,8 @@ class Attempt:
         identity = "\n".join(map(str, (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)))
         readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
         #: What the generated names of all attempts begin with.
-        self.stem = f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}-"
-        self.name = f"{self.stem}{self.number}"
+        self.name_prefix = f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}-"
+        self.name = f"{self.name_prefix}{self.number}"
         started = getattr(context.get("dag_run"), "start_date", None)
         #: When the DAG run began, in epoch seconds: no job of ours is older.
         self.not_before: float | None = started.timestamp() if started else None
@@ -44,7 +44,7 @@ class Attempt:
         self._entry: dict[str, Any] = stored if isinstance(stored, dict) else {}
         if self._entry.get("attempt") != self.number:
             job_id = self._entry.get("job_id")
-            self._entry = {"earlier": [*self.earlier, *([job_id] if job_id else [])]}
+            self._entry = {"earlier": [*self.previous_job_ids, *([job_id] if job_id else [])]}
         self._doubt = self.may_have_sent
 
     @property
@@ -53,7 +53,7 @@ class Attempt:
         return self._store is not None
 
     @property
-    def earlier(self) -> list[str]:
+    def previous_job_ids(self) -> list[str]:
         """Jobs of this task that it does not go on with: of attempts before, or ended without success."""
         return list(self._entry.get("earlier") or [])
 
@@ -63,7 +63,7 @@ class Attempt:
         return self._entry.get("job_id")
 
     @property
-    def since(self) -> float | None:
+    def submitted_at(self) -> float | None:
         """When the first try began to send, in epoch seconds, if it is known."""
         return self._entry.get("since")
 
@@ -72,21 +72,26 @@ class Attempt:
         """A try before this one may have started a job without having learned its id."""
         return bool(self._entry.get("sending")) if self.has_memory else not self.is_first_try
 
-    def sending(self) -> None:
+    def record_sending(self) -> None:
         """Remember, before sending, that it may arrive without an answer."""
-        self._keep(sending=True, since=self.since or time.time())
+        self._keep(sending=True, since=self.submitted_at or time.time())
 
-    def not_sent(self) -> None:
+    def record_not_sent(self) -> None:
         """Remember that the service provably did not act on what was sent; what was doubtful before still is."""
         self._keep(sending=self._doubt)
 
-    def started(self, job_id: str) -> None:
+    def record_started(self, job_id: str) -> None:
         """Remember the job."""
         self._keep(sending=False, job_id=job_id)
 
-    def ended(self) -> None:
+    def record_ended(self) -> None:
         """Forget the job: it ended without success, and is not adopted again."""
-        self._keep(sending=False, job_id=None, since=None, earlier=[*self.earlier, *filter(None, [self.job_id])])
+        self._keep(
+            sending=False,
+            job_id=None,
+            since=None,
+            previous_job_ids=[*self.previous_job_ids, *filter(None, [self.job_id])],
+        )
 
     def _keep(self, **changes: Any) -> None:
         self._entry = {**self._entry, **changes, "attempt": self.number}

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ApiError, NotYetError
+from airflow_provider_nugen.api.errors import ApiError, NotReadyError
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
-from airflow_provider_nugen.sensors.base import ServiceTask
+from airflow_provider_nugen.tasks import ServiceTask
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -41,10 +41,10 @@ class ServiceOperator(ServiceTask):
 
     def failed(self, error: ApiError) -> AirflowException:
         """Make the exception that ends the task: retryable if the same call can succeed later."""
-        later = error.transient or isinstance(error, NotYetError)
+        later = error.transient or isinstance(error, NotReadyError)
         return (AirflowException if later else AirflowFailException)(str(error))
 
-    def hand_on(self, context: Context, ids: dict[str, Any]) -> dict[str, Any]:
+    def push_xcoms(self, context: Context, ids: dict[str, Any]) -> dict[str, Any]:
         """Push ids as XComs of their own where they are not null, and return them."""
         if self.do_xcom_push:
             for name, value in ids.items():

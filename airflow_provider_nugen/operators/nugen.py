@@ -79,7 +79,7 @@ class UploadDocumentsOperator(NugenOperator):
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
         ids = [self._upload(upload) for upload in opened]
-        self.hand_on(context, {"document_ids": ids})
+        self.push_xcoms(context, {"document_ids": ids})
         return ids
 
     def _upload(self, upload: Upload) -> str:
@@ -350,7 +350,7 @@ class CreateEvaluationOperator(NugenStartOperator):
             "name": self.name,
         }
 
-    def handed_on(self) -> dict[str, Any]:
+    def extra_xcoms(self) -> dict[str, Any]:
         """Hand the model on, too."""
         return {"model_id": self.model_id}
 
@@ -375,7 +375,7 @@ class GetEvaluationResultsOperator(NugenOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results."""
         results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
-        self.hand_on(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
         return results.model_dump(mode="json")
 
 
@@ -412,10 +412,10 @@ class UndeployModelOperator(NugenStartOperator):
             self.log.info("Model %r is undeployed already, or about to be.", self.model_id)
             if self._status(jobs.UNDEPLOYMENT) is None:
                 # It never was deployed, so there is nothing to wait for.
-                return self.hand_on(context, {"model_id": self.model_id})
+                return self.push_xcoms(context, {"model_id": self.model_id})
         finally:
             self.hook.close()
-        ids = self.hand_on(context, {"model_id": self.model_id})
+        ids = self.push_xcoms(context, {"model_id": self.model_id})
         return self.wait(context, self.model_id) if self.wait_for_completion else ids
 
     def _is_undeployed(self) -> bool:
@@ -481,6 +481,6 @@ class EvaluationGateOperator(NugenOperator):
         }
         if passed:
             return result
-        self.hand_on(context, {"return_value": result})
+        self.push_xcoms(context, {"return_value": result})
         failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)
         raise AirflowSkipException(f"Evaluation {self.evaluation_id!r} does not meet: {failed}.")

@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
+from airflow_provider_nugen.api.seekr import endpoints, jobs, models, submissions
 from airflow_provider_nugen.compat import AirflowException
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list
 from airflow_provider_nugen.operators.start import StartOperator
-from airflow_provider_nugen.waiting import Ending, Outcome
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -59,7 +59,7 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
     :param seekr_conn_id: the Airflow connection.
     """
 
-    submission = seekr.ALIGNMENT_SUBMISSION
+    submission = submissions.ALIGNMENT
     template_fields: Sequence[str] = (
         "instructions",
         "files",
@@ -116,9 +116,9 @@ class SeekrCancelAlignmentOperator(SeekrOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the job."""
-        job = self.send(seekr.CANCEL_ALIGNMENT.call(alignment_job_id=self.alignment_job_id))
-        self.log.info("%s is %s.", seekr.ALIGNMENT.subject(self.alignment_job_id), job.status)
-        self.hand_on(context, {"alignment_job_id": self.alignment_job_id})
+        job = self.send(endpoints.CANCEL_ALIGNMENT.call(alignment_job_id=self.alignment_job_id))
+        self.log.info("%s is %s.", jobs.ALIGNMENT.subject(self.alignment_job_id), job.status)
+        self.push_xcoms(context, {"alignment_job_id": self.alignment_job_id})
         return job.model_dump(mode="json")
 
 
@@ -140,9 +140,9 @@ class SeekrGetAlignmentOutputsOperator(SeekrOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the files."""
-        files = self.send(seekr.ALIGNMENT_OUTPUTS.call(alignment_job_id=self.alignment_job_id))
+        files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=self.alignment_job_id))
         feeding = [file.get("id") for file in files if file.get("purpose") == "fine-tune"]
-        self.hand_on(context, {"fine_tune_file_id": feeding[0] if feeding else None})
+        self.push_xcoms(context, {"fine_tune_file_id": feeding[0] if feeding else None})
         return files
 
 
@@ -171,7 +171,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     :param seekr_conn_id: the Airflow connection.
     """
 
-    submission = seekr.DATA_JOB_SUBMISSION
+    submission = submissions.DATA_JOB
     template_fields: Sequence[str] = (
         "job_type",
         "file_ids",
@@ -219,28 +219,28 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     def execute(self, context: Context) -> Any:
         """Create the job or adopt it, add its files, and go on when they are processed."""
         job_id = self.start(context)
-        self.hand_on(context, {"data_job_id": job_id})
+        self.push_xcoms(context, {"data_job_id": job_id})
         self._add_files(job_id)
-        self.kind = seekr.DATA_JOB_FILES
-        self.wait(context, job_id, then="files_ready")
+        self.kind = jobs.DATA_JOB_FILES
+        self.wait(context, job_id, method_name="files_ready")
         return self._run(context, job_id)
 
     def files_ready(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger found the files processed."""
-        self.kind = seekr.DATA_JOB_FILES
-        self.finish(Ending.from_event(event), context)
+        self.kind = jobs.DATA_JOB_FILES
+        self.finish(WaitResult.from_event(event), context)
         return self._run(context, str(self.job_id(context)))
 
-    def after_loss(self, error: Exception, context: Context) -> Any:
+    def on_trigger_failure(self, error: Exception, context: Context) -> Any:
         """Go on when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
-        self.kind = seekr.DATA_JOB_FILES
-        ending = self.last_look(error, context)
+        self.kind = jobs.DATA_JOB_FILES
+        ending = self.final_poll(error, context)
         if ending.outcome is Outcome.SUCCEEDED:
             job_id = str(self.job_id(context))
             if self._is_ready(job_id) or not self.wait_for_completion:
                 return self._run(context, job_id)
-            self.kind = seekr.DATA_JOB
-            ending = self.last_look(error, context)
+            self.kind = jobs.DATA_JOB
+            ending = self.final_poll(error, context)
         return self.finish(ending, context)
 
     def _add_files(self, job_id: str) -> None:
@@ -250,14 +250,14 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
             return
         there = {file.file_id for file in self._read_new(job_id).files or ()}
         if missing := [file_id for file_id in wanted if file_id not in there]:
-            self.send(seekr.ADD_FILES.call(data_job_id=job_id, file_ids=missing, method=self.method))
+            self.send(endpoints.ADD_FILES.call(data_job_id=job_id, file_ids=missing, method=self.method))
 
     def _run(self, context: Context, job_id: str) -> Any:
         """Start the job unless that was done already, and wait for it if so told."""
-        self.kind = seekr.DATA_JOB
+        self.kind = jobs.DATA_JOB
         if self._is_ready(job_id):
             try:
-                self.hook.request(seekr.START_DATA_JOB.call(data_job_id=job_id))
+                self.hook.request(endpoints.START_DATA_JOB.call(data_job_id=job_id))
             except ApiError as e:
                 # Its status tells whether the service acted on what it did not answer.
                 if not e.maybe_processed or self._is_ready(job_id):
@@ -270,12 +270,12 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     def _is_ready(self, job_id: str) -> bool:
         return self._read(job_id).status.upper() == "READY_TO_START"
 
-    def _read_new(self, job_id: str) -> seekr.DataJob:
+    def _read_new(self, job_id: str) -> models.DataJob:
         """Read a job that may just have been created: its id is not visible everywhere at once."""
-        for pause in self.looks:
+        for pause in self.lookup_delays:
             time.sleep(pause)
             try:
-                return self.hook.request(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
+                return self.hook.request(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))
             except NotFoundError as e:
                 unseen = str(e)
             except ApiError as e:
@@ -284,5 +284,5 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
                 self.hook.close()
         raise AirflowException(f"{unseen} This task has created it, and a retry goes on with it.")
 
-    def _read(self, job_id: str) -> seekr.DataJob:
-        return self.send(seekr.DATA_JOB_STATUS.call(data_job_id=job_id))
+    def _read(self, job_id: str) -> models.DataJob:
+        return self.send(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
-from airflow_provider_nugen.api.job import RUNNING, Reading
-from airflow_provider_nugen.api.submission import Choice, Listed, Submission, choose
+from airflow_provider_nugen.api.job import RUNNING, JobStatus
+from airflow_provider_nugen.api.submission import Choice, ListedJob, Submission, match_job
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.attempt import Attempt
 from airflow_provider_nugen.operators.base import ServiceOperator
-from airflow_provider_nugen.sensors.base import WaitsForJob, seconds
-from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
+from airflow_provider_nugen.tasks import WaitsForJob, seconds
+from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
+from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,7 +57,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     submission: Submission[Any]
     #: A job that was just started may take a moment to be seen: seconds before each look for it.
-    looks: Sequence[float] = (0.0, 2.0, 5.0)
+    lookup_delays: Sequence[float] = (0.0, 2.0, 5.0)
 
     def __init__(
         self,
@@ -80,7 +82,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.kind = self.submission.kind
         #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
         #: for a connection.
-        self._killer: tuple[ServiceHook, str] | None = None
+        self._cancel_target: tuple[ServiceHook, str] | None = None
         self._killed = False
         self._job_id: str | None = None
 
@@ -94,7 +96,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         """Say which files go with it."""
         return ()
 
-    def handed_on(self) -> dict[str, Any]:
+    def extra_xcoms(self) -> dict[str, Any]:
         """Say what is handed on beside the job's id."""
         return {}
 
@@ -103,7 +105,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def execute(self, context: Context) -> Any:
         """Start the job or adopt it, hand its id on, and wait for it if so told."""
         job_id = self.start(context)
-        ids = self.hand_on(context, {self.kind.id_name: job_id, **self.handed_on()})
+        ids = self.push_xcoms(context, {self.kind.id_name: job_id, **self.extra_xcoms()})
         return self.wait(context, job_id) if self.wait_for_completion else ids
 
     def start(self, context: Context) -> str:
@@ -123,33 +125,33 @@ class StartOperator(WaitsForJob, ServiceOperator):
             self.hook.close()
 
     def _start(self, attempt: Attempt) -> str:
-        inputs, own_name = self.inputs(), None
+        inputs, generated_name = self.inputs(), None
         name = self.submission.name
         if name is not None and inputs.get(name) is None:
-            inputs[name] = own_name = attempt.name
+            inputs[name] = generated_name = attempt.name
         if attempt.job_id is not None and (adopted := self._adopt_stored(attempt, attempt.job_id)):
             return adopted
         if attempt.is_first_try and attempt.number > 0:
-            self._report_old_jobs(attempt, inputs, named=own_name is not None)
-        if attempt.may_have_sent and (found := self._find(attempt, inputs, own_name)):
+            self._report_old_jobs(attempt, inputs, named=generated_name is not None)
+        if attempt.may_have_sent and (found := self._find(attempt, inputs, generated_name)):
             return found
         call = self.submission.create.upload(self.uploads(), **inputs)
-        attempt.sending()
+        attempt.record_sending()
         try:
             job_id = self.submission.created_id(self.hook.request(call), inputs)
         except ApiError as e:
             if not e.maybe_processed:
-                attempt.not_sent()
+                attempt.record_not_sent()
                 raise
             self.log.warning("It is not known whether the service acted on the request: %s", e)
-            if found := self._find(attempt, inputs, own_name):
+            if found := self._find(attempt, inputs, generated_name):
                 return found
             raise AirflowException(
                 f"{e} No {self.kind.label} of this task is listed, so the service probably did not act on the request. "
                 "A retry looks again before it starts one."
             ) from None
         self.log.info("Started %s.", self.kind.subject(job_id))
-        attempt.started(job_id)
+        attempt.record_started(job_id)
         return job_id
 
     def _adopt_stored(self, attempt: Attempt, job_id: str) -> str | None:
@@ -163,14 +165,14 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 f"{e} A try before this one started {subject}. A retry looks for it again; if it is gone for good, "
                 "clear the task to start another one."
             ) from None
-        if reading.lost:
-            self.log.info("%s of the try before is %s: starting another.", subject, reading.word)
-            attempt.ended()
+        if reading.is_terminal_failure:
+            self.log.info("%s of the try before is %s: starting another.", subject, reading.status)
+            attempt.record_ended()
             return None
-        self.log.info("Going on with %s of the try before (%s).", subject, reading.word)
+        self.log.info("Going on with %s of the try before (%s).", subject, reading.status)
         return job_id
 
-    def _find(self, attempt: Attempt, inputs: Mapping[str, Any], own_name: str | None) -> str | None:
+    def _find(self, attempt: Attempt, inputs: Mapping[str, Any], generated_name: str | None) -> str | None:
         """Look for the job that this attempt may have started already."""
         label, doubt = self.kind.label, "An earlier request of this task may have started"
         if self.submission.listing is None:
@@ -179,33 +181,33 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 "and clear the task if there is none."
             )
         choice = Choice()
-        for pause in self.looks:
+        for pause in self.lookup_delays:
             time.sleep(pause)
-            choice = choose(
+            choice = match_job(
                 self.submission,
                 self._list(inputs),
                 inputs,
-                own_name=own_name,
-                since=attempt.since,
+                generated_name=generated_name,
+                submitted_at=attempt.submitted_at,
                 not_before=attempt.not_before,
-                earlier=attempt.earlier,
+                previous_job_ids=attempt.previous_job_ids,
                 kind=self.kind,
             )
-            if choice.job_id or choice.doubtful:
+            if choice.job_id or choice.candidates:
                 break
-        if choice.doubtful:
+        if choice.candidates:
             raise AirflowFailException(
-                f"{doubt} one of these: {', '.join(map(str, choice.doubtful))}. It is not certain which, so none is "
+                f"{doubt} one of these: {', '.join(map(str, choice.candidates))}. It is not certain which, so none is "
                 "adopted and none is started. If one of them is this task's, go on with its id; if none is, clear the "
                 f"task to start a new {label}."
             )
         if choice.job_id:
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(choice.job_id))
-            attempt.started(choice.job_id)
+            attempt.record_started(choice.job_id)
         return choice.job_id
 
-    def _list(self, inputs: Mapping[str, Any]) -> list[Listed]:
-        submission, listed, offset = self.submission, dict[str, Listed](), 0
+    def _list(self, inputs: Mapping[str, Any]) -> list[ListedJob]:
+        submission, listed, offset = self.submission, dict[str, ListedJob](), 0
         if submission.listing is None:
             return []
         filters = {theirs: inputs[ours] for ours, theirs in submission.filters.items()}
@@ -226,16 +228,16 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     def _report_old_jobs(self, attempt: Attempt, inputs: Mapping[str, Any], named: bool) -> None:
         """Say what became of the jobs that this task started before it was cleared."""
-        old: list[tuple[str, Reading]] = []
+        old: list[tuple[str, JobStatus]] = []
         try:
-            for job_id in attempt.earlier:
+            for job_id in attempt.previous_job_ids:
                 reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
                 old.append((job_id, reading))
             if named and not old:
                 old = [
                     (job.job_id, job.reading(self.kind))
                     for job in self._list(inputs)
-                    if (job.name or "").startswith(attempt.stem)
+                    if (job.name or "").startswith(attempt.name_prefix)
                 ]
         except ApiError as e:
             self.log.warning("What became of what this task started before it was cleared is not known: %s", e)
@@ -243,7 +245,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
             self.log.warning(
                 "Before it was cleared this task started %s: %s%s. It starts another one now.",
                 self.kind.subject(job_id),
-                reading.word,
+                reading.status,
                 ", so it goes on and may be billed" if reading.state is RUNNING else "",
             )
         if not old and not (named or attempt.has_memory):
@@ -260,13 +262,13 @@ class StartOperator(WaitsForJob, ServiceOperator):
         ti = context["ti"]
         return self._job_id or ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
 
-    def wait(self, context: Context, job_id: str, then: str = "execute_complete") -> Any:
+    def wait(self, context: Context, job_id: str, method_name: str = "execute_complete") -> Any:
         """
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
         :param job_id: the job.
-        :param then: the method that goes on afterwards, if it waits in the triggerer.
+        :param method_name: the method that goes on afterwards, if it waits in the triggerer.
         """
         self._job_id = job_id
         now = time.time()
@@ -280,7 +282,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 if self.deferrable and self.execution_timeout
                 else None,
             ),
-            Memory(now),
+            WaitState(now),
         )
         self._get_ready_to_kill(job_id)
         if self._killed:
@@ -289,23 +291,23 @@ class StartOperator(WaitsForJob, ServiceOperator):
         if decision.ending is None and self.deferrable:
             # Also with do_xcom_push=False, which is about results: whoever resumes or cancels the wait needs the id.
             context["ti"].xcom_push(key=self.kind.id_name, value=job_id)
-            self.defer_to(waiter, then, cancel_on_kill=self.cancel_on_kill)
+            self.defer_to(waiter, method_name, cancel_on_kill=self.cancel_on_kill)
         return self.finish(decision.ending or self._wait_here(waiter, decision), context)
 
-    def _wait_here(self, waiter: Waiter[Any], decision: Decision) -> Ending:
+    def _wait_here(self, waiter: Waiter[Any], decision: Decision) -> WaitResult:
         while decision.ending is None:
             time.sleep(decision.sleep)
             decision = self.look(waiter)
         return decision.ending
 
-    def finish(self, ending: Ending, context: Context) -> dict[str, Any]:
+    def finish(self, ending: WaitResult, context: Context) -> dict[str, Any]:
         """End the task. A retry sees for itself whether there is a job to go on with."""
-        self._killer = None
+        self._cancel_target = None
         if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, str(self.job_id(context)))
         return super().finish(ending, context)
 
-    def failure(self, ending: Ending) -> BaseException:
+    def failure(self, ending: WaitResult) -> BaseException:
         """Make the exception that ends the task: retryable unless the service refuses the question."""
         if ending.outcome is Outcome.EXECUTION_TIMEOUT:
             return AirflowTaskTimeout(ending.message)
@@ -320,14 +322,14 @@ class StartOperator(WaitsForJob, ServiceOperator):
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
         except ApiError:
             return  # the wait itself will say so
-        self._killer = hook, job_id
+        self._cancel_target = hook, job_id
 
     def on_kill(self) -> None:
         """Cancel the job that is waited for, if so told and the service can."""
         self._killed = True
-        if self._killer is None:
+        if self._cancel_target is None:
             return
-        (hook, job_id), self._killer = self._killer, None
+        (hook, job_id), self._cancel_target = self._cancel_target, None
         # Airflow calls this also when ``execution_timeout`` is over.
         timed_out = isinstance(sys.exception(), AirflowTaskTimeout)
         if self.cancel_on_timeout if timed_out else self.cancel_on_kill:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_nugen.api import seekr
+from airflow_provider_nugen.api.seekr import jobs
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.sensors.base import JobSensor
 
@@ -34,7 +34,7 @@ class SeekrAlignmentSensor(SeekrSensor):
     :param seekr_conn_id: the Airflow connection.
     """
 
-    kind = seekr.ALIGNMENT
+    kind = jobs.ALIGNMENT
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id", "poke_interval")
 
     def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
@@ -52,7 +52,7 @@ class SeekrDataJobSensor(SeekrSensor):
     :param seekr_conn_id: the Airflow connection.
     """
 
-    kind = seekr.DATA_JOB
+    kind = jobs.DATA_JOB
     template_fields: Sequence[str] = ("data_job_id", "seekr_conn_id", "poke_interval")
 
     def __init__(self, *, data_job_id: str, **kwargs: Any) -> None:

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_nugen import __version__
 from airflow_provider_nugen.simulator import control, nugen, seekr
 from airflow_provider_nugen.simulator.faults import Fault
-from airflow_provider_nugen.simulator.world import DEFAULT_KEY, Config, Revision, Seen, World
+from airflow_provider_nugen.simulator.world import DEFAULT_KEY, Config, RequestRecord, Revision, SimulatorState
 
 #: Prefix of the paths → name, and what says whether a request has the right key.
 _SERVICES = {"/api/v3/": ("nugen", nugen.authorized), "/v1/flow/": ("seekr", seekr.authorized)}
@@ -60,7 +60,7 @@ def create_app(
         clock=clock,
         state_file=state_file,
     )
-    world = World(config, faults)
+    world = SimulatorState(config, faults)
     app = SimulatorApp(world)
     app.include_router(nugen.Nugen(world).router)
     app.include_router(seekr.Seekr(world).router)
@@ -78,7 +78,7 @@ class SimulatorApp(FastAPI):
     :param world: what the simulator knows.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatorState) -> None:
         super().__init__(title="Simulator of Nugen and SeekrFlow", version=__version__)
         self.world = self.state.world = world
 
@@ -105,7 +105,7 @@ class SimulatorApp(FastAPI):
             await self._answer(scope, receive, send, watched, service)
         finally:
             self.world.saw(
-                Seen(
+                RequestRecord(
                     at=at,
                     service=service,
                     operation=self._operation(scope),
@@ -128,7 +128,7 @@ class SimulatorApp(FastAPI):
         faults = list(self.world.faults)
         operation = self._operation(scope) if faults else ""
         for fault in faults:
-            if not fault.strikes(service, operation, scope["method"], scope["path"]):
+            if not fault.matches(service, operation, scope["method"], scope["path"]):
                 continue
             if fault.action == "delay":
                 await asyncio.sleep(fault.seconds)

@@ -46,7 +46,7 @@ class Fault(BaseModel):
     seen: Annotated[int, Field(description="requests that matched so far")] = 0
     struck: Annotated[int, Field(description="requests that it happened to so far")] = 0
 
-    def strikes(self, service: str, operation: str, method: str, path: str) -> bool:
+    def matches(self, service: str, operation: str, method: str, path: str) -> bool:
         """Say whether it happens to this request, and count it."""
         if self.times is not None and self.struck >= self.times:
             return False

@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 
-from airflow_provider_nugen.simulator.world import World
+from airflow_provider_nugen.simulator.world import SimulatorState
 
 #: An id in a path. Routes see paths as they were sent, so that ``%2F`` in an id does not end it; this is the one place
 #: where the id is unquoted.
@@ -23,9 +23,9 @@ Id = Annotated[str, AfterValidator(unquote)]
 Kinds = Mapping[str, type | tuple[type, ...]]
 
 
-def world_of(request: Request) -> World:
+def world_of(request: Request) -> SimulatorState:
     """Get at what the simulator knows."""
-    world: World = request.app.state.world
+    world: SimulatorState = request.app.state.world
     return world
 
 

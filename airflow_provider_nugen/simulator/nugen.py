@@ -27,7 +27,7 @@ from airflow_provider_nugen.simulator.revisions import (
     WORK,
 )
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import Revision, World
+from airflow_provider_nugen.simulator.world import Revision, SimulatorState
 
 #: Cannot be aligned: refused at once.
 FROZEN_MODEL = "nugen-frozen"
@@ -41,7 +41,7 @@ MAX_FILE = 100 * 2**20
 _bearer = HTTPBearer(auto_error=False)
 
 
-def authorized(world: World, header: str | None) -> bool:
+def authorized(world: SimulatorState, header: str | None) -> bool:
     """Say whether a request has the right key, the way Nugen wants it."""
     return header == f"Bearer {world.api_key}"
 
@@ -64,7 +64,7 @@ class Nugen:
     :param world: what the service knows.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatorState) -> None:
         self.world = world
         self.revision = world.config.nugen_revision
         self.router = APIRouter(prefix=V3, dependencies=[Depends(_authorize)], tags=["nugen"])
@@ -130,7 +130,7 @@ class Nugen:
         job = self.world.add_job("alignment", None, self.world.stages("alignment", *words), inputs=body)
         if body["base_model"] == BROKEN_MODEL:
             half = (job.start("PROCESSING") + job.start("READY")) / 2
-            job.cut_off("FAILED", half, "Training failed: the base model cannot be loaded")
+            job.end_early("FAILED", half, "Training failed: the base model cannot be loaded")
             self.world.save()
         return self._named({"alignment_id": job.id, "status": self._word(job.word(self.world.now()))})
 
@@ -342,7 +342,7 @@ class Nugen:
             raise HTTPException(404, "Model not found")
         if deployment is None or self._undeployment(model_id) is not None:
             raise HTTPException(400, "Model is already undeployed")
-        deployment.cut_off("STOPPED", self.world.now())
+        deployment.end_early("STOPPED", self.world.now())
         self.world.add_job("undeployment", model_id, self.world.stages("undeployment", "PENDING", "COMPLETED"))
         return {"model_id": model_id}
 

@@ -12,7 +12,7 @@ from fastapi.security import APIKeyHeader
 
 from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp, whole, world_of
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import World
+from airflow_provider_nugen.simulator.world import SimulatorState
 
 JOB_TYPES = ("principle_files", "context_grounded_files", "context_grounded_vector_db")
 ALIGNMENT_WORDS = ("pending", "queued", "running", "completed")
@@ -40,7 +40,7 @@ async def seekr_error(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(error.status, error.message, request.url.path), error.status)
 
 
-def authorized(world: World, header: str | None) -> bool:
+def authorized(world: SimulatorState, header: str | None) -> bool:
     """Say whether a request has the right key, the way SeekrFlow wants it: bare."""
     return header == world.api_key
 
@@ -66,7 +66,7 @@ class Seekr:
     :param world: what the service knows.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SimulatorState) -> None:
         self.world = world
         self.router = APIRouter(prefix="/v1/flow", dependencies=[Depends(_authorize)], tags=["seekr"])
         add = self.router.add_api_route
@@ -163,7 +163,7 @@ class Seekr:
 
     async def cancel(self, alignment_job_id: Id, request: Request) -> dict[str, Any]:
         job = self._find("seekr_alignment", alignment_job_id, request)
-        job.cut_off("cancelled", self.world.now(), "Cancelled by the user")
+        job.end_early("cancelled", self.world.now(), "Cancelled by the user")
         self.world.save()
         return self._alignment(job)
 
@@ -273,6 +273,6 @@ class Seekr:
     async def cancel_data_job(self, data_job_id: Id, request: Request) -> dict[str, Any]:
         job = self._find("data_job", data_job_id, request)
         running = self.world.linked(job) or job
-        running.cut_off("cancelled", self.world.now(), "Cancelled by the user")
+        running.end_early("cancelled", self.world.now(), "Cancelled by the user")
         self.world.save()
         return self._detail(job)

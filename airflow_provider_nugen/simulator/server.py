@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from airflow_provider_nugen.simulator.app import create_app
-from airflow_provider_nugen.simulator.world import World
+from airflow_provider_nugen.simulator.world import SimulatorState
 
 #: An idle connection is kept for so many seconds: longer than a client's usual pause between two polls.
 KEEP_ALIVE = 900
@@ -28,12 +28,12 @@ class Simulator:
     :param world: what it knows; its methods are those of the ``/_simulator`` routes.
     """
 
-    def __init__(self, url: str, world: World) -> None:
+    def __init__(self, url: str, world: SimulatorState) -> None:
         self.url = url
         self.world = world
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on what can be seen and done to :class:`~airflow_provider_nugen.simulator.world.World`."""
+        """Pass on what can be seen and done to :class:`~airflow_provider_nugen.simulator.world.SimulatorState`."""
         return getattr(self.world, name)
 
     def nugen_connection(self) -> dict[str, Any]:

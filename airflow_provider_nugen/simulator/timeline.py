@@ -60,7 +60,7 @@ class Job:
         """The word of the last stage."""
         return self.stages[-1].word
 
-    def cut_off(self, word: str, now: float, reason: str | None = None) -> None:
+    def end_early(self, word: str, now: float, reason: str | None = None) -> None:
         """End the job before its time, with its last word or another; one that has ended stays as it is."""
         if not self.done(now):
             self.ended, self.reason = (word, now), reason

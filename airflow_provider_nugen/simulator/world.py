@@ -51,7 +51,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Seen:
+class RequestRecord:
     """A request that came. The key is not kept, only whether it was right."""
 
     at: float
@@ -64,7 +64,7 @@ class Seen:
     client_port: int
 
 
-class World:
+class SimulatorState:
     """
     Everything the simulator knows, and what can be done to it from outside.
 
@@ -81,7 +81,7 @@ class World:
         self.api_key = config.api_key
         self.jobs: dict[tuple[str, str], Job] = {}
         self.faults: list[Fault] = []
-        self._requests: deque[Seen] = deque(maxlen=100_000)
+        self._requests: deque[RequestRecord] = deque(maxlen=100_000)
         self._saving = threading.Lock()
         for fault in faults:
             self.add_fault(fault)
@@ -139,7 +139,7 @@ class World:
         """Look up the alignment that a data job has started."""
         return self.find("seekr_alignment", f"{job.id}-alignment") if job.kind == "data_job" else None
 
-    def saw(self, request: Seen) -> None:
+    def saw(self, request: RequestRecord) -> None:
         """Remember a request."""
         self._requests.append(request)
 
@@ -161,7 +161,7 @@ class World:
         self.api_key = api_key
 
     @property
-    def requests(self) -> list[Seen]:
+    def requests(self) -> list[RequestRecord]:
         """The requests that came, oldest first."""
         return list(self._requests)
 
@@ -200,7 +200,7 @@ class World:
             word = job.last
         elif job.kind in LOWER_CASE:
             word = word.lower()
-        job.cut_off(word, self.now(), reason)
+        job.end_early(word, self.now(), reason)
         self.save()
 
     def override_job(self, job_id: str, **fields: Any) -> None:

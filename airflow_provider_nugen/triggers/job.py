@@ -12,14 +12,16 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
-from airflow_provider_nugen.api.kinds import KINDS
-from airflow_provider_nugen.compat import still_waited_for
+from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.compat import is_still_deferred
 from airflow_provider_nugen.hooks.base import arequest
-from airflow_provider_nugen.hooks.shared import SharedClient
-from airflow_provider_nugen.waiting import Decision, Ending, Memory, Outcome, Waiter, WaitSettings
+from airflow_provider_nugen.hooks.client import AsyncClient
+from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
+from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.waiter import Waiter
 
 #: How long to look at a job before it is cancelled, in seconds: Airflow gives ``on_kill`` half a minute by default.
-LOOK_BEFORE_CANCEL = 10.0
+POLL_BEFORE_CANCEL = 10.0
 _SETTINGS = tuple(field.name for field in fields(WaitSettings))
 
 
@@ -27,10 +29,11 @@ class JobTrigger(BaseTrigger):
     """
     Waits for a job on the triggerer's event loop.
 
-    Yields exactly one event, the payload of :meth:`~airflow_provider_nugen.waiting.Ending.to_event`, whatever
-    happens. Can run twice at once without harm, since it only reads.
+    Yields exactly one event, the payload of
+    :meth:`~airflow_provider_nugen.waiting.result.WaitResult.to_event`, whatever happens. Can run twice at once
+    without harm, since it only reads.
 
-    :param kind: the key of the kind of job, see :data:`~airflow_provider_nugen.api.kinds.KINDS`.
+    :param kind: the key of the kind of job, see :data:`~airflow_provider_nugen.api.registry.KINDS`.
     :param job_id: the job.
     :param conn_id: the Airflow connection.
     :param poke_interval: seconds between two looks.
@@ -45,7 +48,7 @@ class JobTrigger(BaseTrigger):
     :param status: the last status word as sent.
     :param cancel_on_kill: cancel the job when a user ends the task while it is deferred (Airflow 3.3 and later), if
         the service can.
-    :param later: arguments of another version of the provider, kept for it and otherwise ignored.
+    :param unknown_kwargs: arguments of another version of the provider, kept for it and otherwise ignored.
     """
 
     def __init__(
@@ -64,7 +67,7 @@ class JobTrigger(BaseTrigger):
         seen: bool = False,
         status: str | None = None,
         cancel_on_kill: bool = False,
-        **later: Any,
+        **unknown_kwargs: Any,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.kwargs: dict[str, Any] = {
@@ -82,7 +85,7 @@ class JobTrigger(BaseTrigger):
             "seen": seen,
             "status": status,
             "cancel_on_kill": cancel_on_kill,
-            **later,
+            **unknown_kwargs,
         }
 
     @classmethod
@@ -109,7 +112,7 @@ class JobTrigger(BaseTrigger):
         kwargs = self.kwargs
         kind = KINDS.get(kwargs["kind"])
         if kind is None:
-            ending = Ending(
+            ending = WaitResult(
                 Outcome.UNREACHABLE,
                 f"The triggerer does not know the kind of job {kwargs['kind']!r}: install the same version of "
                 "airflow-provider-nugen there as on the workers.",
@@ -126,11 +129,11 @@ class JobTrigger(BaseTrigger):
             kwargs["job_id"],
             kwargs["conn_id"],
             WaitSettings(**{name: kwargs[name] for name in _SETTINGS}),
-            Memory(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
+            WaitState(time.time() if began is None else began, kwargs["seen"], kwargs["status"]),
         )
 
-    async def _wait(self, waiter: Waiter[Any]) -> Ending:
-        client = SharedClient.acquire(waiter.kind.service, waiter.conn_id)
+    async def _wait(self, waiter: Waiter[Any]) -> WaitResult:
+        client = AsyncClient.acquire(waiter.kind.service, waiter.conn_id)
         try:
             decision = Decision(sleep=waiter.first_sleep(time.time()))
             while decision.ending is None:
@@ -142,7 +145,7 @@ class JobTrigger(BaseTrigger):
                     else:
                         # Not kept in a variable, where it would last until the next one.
                         decision = waiter.on_response(
-                            await client.fetch(waiter.call, waiter.patience(time.time())), time.time()
+                            await client.fetch(waiter.call, waiter.queue_timeout(time.time())), time.time()
                         )
                 except ApiError as e:
                     decision = waiter.on_error(e, time.time())
@@ -151,7 +154,7 @@ class JobTrigger(BaseTrigger):
             return decision.ending
         except Exception as e:
             self.log.exception("The wait broke off.")
-            return Ending(
+            return WaitResult(
                 Outcome.UNREACHABLE,
                 f"Waiting for {waiter.kind.subject(waiter.job_id)} broke off ({type(e).__name__}: {e}): a bug in "
                 "airflow-provider-nugen, see the log of the trigger. The job goes on.",
@@ -171,7 +174,7 @@ class JobTrigger(BaseTrigger):
         kind, subject = KINDS[kwargs["kind"]], KINDS[kwargs["kind"]].subject(kwargs["job_id"])
         if not kwargs["cancel_on_kill"]:
             self.log.info("The task was ended; %s goes on.", subject)
-        elif await still_waited_for(self.task_instance, kind.id_name, kwargs["job_id"]):
+        elif await is_still_deferred(self.task_instance, kind.id_name, kwargs["job_id"]):
             self.log.info(
                 "Nobody has ended the task: the wait for %s moved to another triggerer, or goes on by a retry.", subject
             )
@@ -190,7 +193,7 @@ class JobTrigger(BaseTrigger):
         """Say why the wait was over before the task was ended; nothing if it was not, or if that is not known."""
         waiter = self._waiter(kind)
         try:
-            async with asyncio.timeout(LOOK_BEFORE_CANCEL):
+            async with asyncio.timeout(POLL_BEFORE_CANCEL):
                 answer = await arequest(kind.service, waiter.conn_id, waiter.call)
         except (ApiError, TimeoutError):
             return ""

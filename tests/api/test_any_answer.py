@@ -11,11 +11,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api import errors, seekr
+from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
 from airflow_provider_nugen.api.job import JobState
-from airflow_provider_nugen.api.kinds import KINDS
 from airflow_provider_nugen.api.nugen import endpoints, models
+from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.seekr import models as seekr
 
 ENDPOINTS = [e for module in (endpoints, seekr) for e in vars(module).values() if isinstance(e, Endpoint)]
 MODELS = [models.AlignmentStatus, models.TaskStatus, models.EvaluationStatus, seekr.AlignmentJob]
@@ -34,7 +35,7 @@ NAMES = sorted(
     | {name for model in MODELS for name in model.model_fields}
     | set(models.PerformanceMetrics.model_fields)
 )
-WORDS = sorted({word for kind in KINDS.values() for word in kind.words} | {"", "MYSTERY", "ready", "ß"})
+WORDS = sorted({word for kind in KINDS.values() for word in kind.status_map} | {"", "MYSTERY", "ready", "ß"})
 
 scalars = (
     st.none()
@@ -106,10 +107,12 @@ def test_any_answer_that_can_be_read_means_something_and_gives_a_json_result(
         answer = kind.call("x", detail=detail).read(RawResponse(200, body), "c")
         reading = kind.reading(answer, previous)
         assert reading.state in JobState
-        assert all(isinstance(text, str) for text in (reading.word, reading.reason, reading.warning, reading.stall))
+        assert all(
+            isinstance(text, str) for text in (reading.status, reading.reason, reading.warning, reading.stall_reason)
+        )
         result = kind.result(answer, reading)
         assert json.loads(json.dumps(result, allow_nan=False)) == result
-        assert (result["status"], result["state"]) == (reading.word, reading.state.value)
+        assert (result["status"], result["state"]) == (reading.status, reading.state.value)
 
 
 @pytest.mark.parametrize("key", KINDS)

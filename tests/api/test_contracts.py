@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
+from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
+from airflow_provider_nugen.api.seekr import jobs as seekr_jobs
+from airflow_provider_nugen.api.seekr import models as seekr_models
+from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
 
 CONTRACTS = {
@@ -61,7 +64,7 @@ READ_BY: list[tuple[str, str, type[ServiceModel]]] = [
     ("nugen", "AlignmentProjectPerformanceMetrics", models.PerformanceMetrics),
     ("nugen", "UndeployStatusResponse", models.TaskStatus),
     ("nugen", "EvaluationStatusResponse", models.EvaluationStatus),
-    ("seekr", "AlignmentResponse", seekr.AlignmentJob),
+    ("seekr", "AlignmentResponse", seekr_models.AlignmentJob),
 ]
 
 
@@ -110,7 +113,7 @@ def test_the_contracts_own_example_is_read_whole() -> None:
     [
         ("nugen", "TaskStatus", (jobs.ALIGNMENT, jobs.EVALUATED_ALIGNMENT)),
         ("nugen", "DeployTaskStatus", (jobs.UNDEPLOYMENT, jobs.DEPLOYMENT)),
-        ("seekr", "AlignmentJobStatus", (seekr.ALIGNMENT,)),
+        ("seekr", "AlignmentJobStatus", (seekr_jobs.ALIGNMENT,)),
     ],
 )
 def test_every_status_word_of_a_contract_is_in_our_tables(
@@ -131,7 +134,7 @@ OF_CONTRACT: dict[str, tuple[Service, list[Endpoint[Any]]]] = {
         endpoints.NUGEN,
         [endpoints.ALIGNMENT_STATUS, endpoints.UNDEPLOYMENT_STATUS, endpoints.EVALUATION_STATUS],
     ),
-    "seekr": (seekr.SEEKR, [seekr.ALIGNMENT_JOB]),
+    "seekr": (SEEKR, [seekr_endpoints.ALIGNMENT_JOB]),
 }
 
 
@@ -143,7 +146,7 @@ def test_our_default_revision_asks_at_the_contracts_paths(contract: str) -> None
         for path, methods in CONTRACTS[contract]["paths"].items()
         for method in methods
     }
-    kinds = (jobs.ALIGNMENT, jobs.UNDEPLOYMENT, jobs.EVALUATION, seekr.ALIGNMENT)
+    kinds = (jobs.ALIGNMENT, jobs.UNDEPLOYMENT, jobs.EVALUATION, seekr_jobs.ALIGNMENT)
     calls = [next(kind.call("x") for kind in kinds if kind.status is endpoint) for endpoint in ours]
     requests = [call.request(service.revisions[0], "c") for call in calls]
     assert {(request.method, request.target) for request in requests} == declared

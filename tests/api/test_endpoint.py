@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api import errors, seekr
-from airflow_provider_nugen.api.endpoint import MAX_DEPTH, MAX_WORDS, Endpoint, RawResponse, Upload, by
+from airflow_provider_nugen.api import errors
+from airflow_provider_nugen.api.endpoint import MAX_DEPTH, MAX_WORDS, Endpoint, RawResponse, Upload, per_revision
 from airflow_provider_nugen.api.nugen import endpoints
-from airflow_provider_nugen.api.nugen.endpoints import NUGEN
+from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.seekr import endpoints as seekr
 
 A, E, M = {"alignment_id": "a-1"}, {"evaluation_id": "e-1"}, {"model_id": "m-1"}
 D, K = {"document_id": "d-1"}, {"benchmark_id": "k-1"}
@@ -258,7 +259,7 @@ def test_a_field_that_a_revision_lacks_is_refused_by_name(call: Any, revision: s
 
 
 def test_a_path_that_a_revision_lacks_is_refused() -> None:
-    endpoint = Endpoint(NUGEN, "do it", "POST", by(B=None, C="/new"), lambda payload: payload)
+    endpoint = Endpoint(NUGEN, "do it", "POST", per_revision(B=None, C="/new"), lambda payload: payload)
     assert endpoint.call().request("C", "c").target == "/new"
     with pytest.raises(errors.InvalidInputError, match="do it: this call does not exist in API revision B"):
         endpoint.call().request("B", "c")
@@ -285,7 +286,13 @@ def test_a_name_that_the_endpoint_does_not_know_is_a_mistake_of_the_provider() -
 
 def test_a_multipart_call_sends_its_fields_as_a_form_with_its_files() -> None:
     endpoint = Endpoint(
-        NUGEN, "upload", "POST", "/u", lambda payload: payload, body={"name": by(B="name", C="title")}, multipart=True
+        NUGEN,
+        "upload",
+        "POST",
+        "/u",
+        lambda payload: payload,
+        body={"name": per_revision(B="name", C="title")},
+        multipart=True,
     )
     upload = Upload("files", "a.txt", io.BytesIO)
     request = endpoint.upload([upload], name="n").request("C", "c")
@@ -295,8 +302,8 @@ def test_a_multipart_call_sends_its_fields_as_a_form_with_its_files() -> None:
 @pytest.mark.parametrize(("method", "idempotent"), [("GET", True), ("DELETE", True), ("POST", False), ("PATCH", False)])
 def test_only_get_and_delete_may_be_sent_twice_unless_said_otherwise(method: str, idempotent: bool) -> None:
     endpoint = Endpoint(NUGEN, "x", method, "/x", lambda payload: payload)
-    assert endpoint.idempotent is idempotent
-    assert replace(endpoint, repeatable=True).idempotent
+    assert endpoint.is_idempotent is idempotent
+    assert replace(endpoint, idempotent=True).is_idempotent
 
 
 def test_nothing_that_costs_money_may_be_sent_twice() -> None:
@@ -310,7 +317,7 @@ def test_nothing_that_costs_money_may_be_sent_twice() -> None:
         seekr.CREATE_DATA_JOB,
         seekr.START_DATA_JOB,
     )
-    assert [endpoint.operation for endpoint in paid if endpoint.idempotent] == []
+    assert [endpoint.operation for endpoint in paid if endpoint.is_idempotent] == []
 
 
 # --- what came back

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.api.job import FAILED, JobKind
-from airflow_provider_nugen.api.kinds import KINDS
 from airflow_provider_nugen.api.nugen import endpoints, jobs
+from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.seekr import jobs as seekr_jobs
 
 
 def test_waits_in_the_database_carry_these_keys() -> None:
@@ -19,7 +19,7 @@ def test_waits_in_the_database_carry_these_keys() -> None:
     assert KINDS["nugen.evaluation"] is jobs.EVALUATION
     assert KINDS["nugen.deployment"] is jobs.DEPLOYMENT
     assert KINDS["nugen.undeployment"] is jobs.UNDEPLOYMENT
-    assert KINDS["seekr.alignment"] is seekr.ALIGNMENT
+    assert KINDS["seekr.alignment"] is seekr_jobs.ALIGNMENT
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.key)
@@ -28,8 +28,8 @@ def test_a_kind_asks_for_its_id_and_hands_on_only_fields_of_its_status(kind: Job
     assert call.ids == {kind.id_name: "x/1"}
     assert "x%2F1" in call.request(kind.service.revisions[0], "c").target
     answer = call.endpoint.read({"status": "COMPLETED", "id": "x"})
-    assert set(kind.ids) <= kind.result(answer, kind.reading(answer)).keys()
-    assert all(word == word.upper() for word in kind.words)
+    assert set(kind.xcom_keys) <= kind.result(answer, kind.reading(answer)).keys()
+    assert all(word == word.upper() for word in kind.status_map)
 
 
 def test_the_detail_is_asked_for_where_there_is_one() -> None:
@@ -44,7 +44,7 @@ def test_a_word_that_is_not_in_the_table_has_no_state(word: str | None) -> None:
 
 
 def test_where_the_words_say_all_nothing_refines_them() -> None:
-    kind = replace(jobs.DEPLOYMENT, refine=None)
+    kind = replace(jobs.DEPLOYMENT, interpret=None)
     read = kind.reading(kind.status.read({"status": "FAILED", "error": "broke"}))
     assert (read.state, read.reason) == (FAILED, "")
 

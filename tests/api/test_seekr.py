@@ -7,16 +7,9 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobState
-from airflow_provider_nugen.api.seekr import (
-    ALIGNMENT,
-    ALIGNMENT_OUTPUTS,
-    CREATE_ALIGNMENT,
-    DATA_JOB,
-    DATA_JOB_FILES,
-    LIST_ALIGNMENTS,
-    AlignmentJob,
-    DataJob,
-)
+from airflow_provider_nugen.api.seekr.endpoints import ALIGNMENT_OUTPUTS, CREATE_ALIGNMENT, LIST_ALIGNMENTS
+from airflow_provider_nugen.api.seekr.jobs import ALIGNMENT, DATA_JOB, DATA_JOB_FILES
+from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob
 
 TABLE = {
     "pending": RUNNING,
@@ -37,17 +30,17 @@ def job(**fields: Any) -> AlignmentJob:
 @pytest.mark.parametrize("write", [str.upper, str.lower, str.title])
 def test_every_word_means_what_the_facts_say_in_any_case(word: str, state: JobState, write: Any) -> None:
     read = ALIGNMENT.reading(job(status=write(word)))
-    assert (read.state, read.known, read.word) == (state, True, write(word))
+    assert (read.state, read.is_known_status, read.status) == (state, True, write(word))
 
 
 def test_there_is_no_word_in_the_table_that_the_facts_do_not_have() -> None:
-    assert dict(ALIGNMENT.words) == {word.upper(): state for word, state in TABLE.items()}
+    assert dict(ALIGNMENT.status_map) == {word.upper(): state for word, state in TABLE.items()}
 
 
 @pytest.mark.parametrize("word", ["needs_review", "READY", ""])
 def test_an_unknown_word_is_taken_for_running(word: str) -> None:
     read = ALIGNMENT.reading(job(status=word))
-    assert (read.state, read.known) == (RUNNING, False)
+    assert (read.state, read.is_known_status) == (RUNNING, False)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +117,7 @@ def test_a_list_with_a_job_that_cannot_be_read_is_unreadable_since_it_could_be_t
 def test_a_data_job_has_files_to_process_before_it_can_start(word: str, files: JobState, whole: JobState) -> None:
     for kind, state in ((DATA_JOB_FILES, files), (DATA_JOB, whole)):
         read = kind.reading(DataJob.read({"id": "j-1", "status": word}))
-        assert (read.state, read.known) == (state, True)
+        assert (read.state, read.is_known_status) == (state, True)
 
 
 def test_a_data_job_that_needs_a_review_says_that_a_person_must_act() -> None:
@@ -145,7 +138,7 @@ def test_a_data_job_tells_of_the_alignment_job_inside_it() -> None:
 
 @pytest.mark.parametrize(("word", "stalls"), [("ready_to_start", True), ("running", False), ("file_processing", False)])
 def test_a_data_job_that_nobody_starts_stalls(word: str, stalls: bool) -> None:
-    assert bool(DATA_JOB.reading(DataJob.read({"status": word})).stall) is stalls
+    assert bool(DATA_JOB.reading(DataJob.read({"status": word})).stall_reason) is stalls
 
 
 @pytest.mark.parametrize("payload", [{}, None, ["x"], {"data": []}])

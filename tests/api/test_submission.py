@@ -7,21 +7,22 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api import seekr
 from airflow_provider_nugen.api.nugen import models, submissions
-from airflow_provider_nugen.api.submission import CLOCK_SKEW, Choice, Listed, Submission, choose
+from airflow_provider_nugen.api.seekr import models as seekr_models
+from airflow_provider_nugen.api.seekr import submissions as seekr_submissions
+from airflow_provider_nugen.api.submission import CLOCK_SKEW, Choice, ListedJob, Submission, match_job
 
 T0 = datetime(2026, 3, 5, 5, tzinfo=UTC).timestamp()
 EVALUATED = {"model_id": "m-1", "benchmark_id": "k-1"}
 
 
-def job(job_id: str, status: str = "PROCESSING", after: float | None = 1.0, **fields: Any) -> Listed:
+def job(job_id: str, status: str = "PROCESSING", after: float | None = 1.0, **fields: Any) -> ListedJob:
     created = None if after is None else datetime.fromtimestamp(T0 + after, UTC)
-    return Listed(job_id, status, created, **{"inputs": EVALUATED, **fields})
+    return ListedJob(job_id, status, created, **{"inputs": EVALUATED, **fields})
 
 
 @pytest.mark.parametrize(
-    ("listed", "adopted", "doubtful"),
+    ("listed", "adopted", "candidates"),
     [
         ([], None, []),
         ([job("a", name="ours")], "a", []),
@@ -33,14 +34,14 @@ def job(job_id: str, status: str = "PROCESSING", after: float | None = 1.0, **fi
     ],
 )
 def test_a_job_with_a_name_that_we_generated_is_ours(
-    listed: list[Listed], adopted: str | None, doubtful: list[str]
+    listed: list[ListedJob], adopted: str | None, candidates: list[str]
 ) -> None:
-    choice = choose(submissions.ALIGNMENT, listed, {}, own_name="ours", since=T0)
-    assert (choice.job_id, [job.job_id for job in choice.doubtful]) == (adopted, doubtful)
+    choice = match_job(submissions.ALIGNMENT, listed, {}, generated_name="ours", submitted_at=T0)
+    assert (choice.job_id, [job.job_id for job in choice.candidates]) == (adopted, candidates)
 
 
 @pytest.mark.parametrize(
-    ("listed", "since", "adopted", "doubtful"),
+    ("listed", "since", "adopted", "candidates"),
     [
         ([], T0, None, []),
         ([job("a")], T0, "a", []),
@@ -57,16 +58,16 @@ def test_a_job_with_a_name_that_we_generated_is_ours(
     ],
 )
 def test_a_job_without_a_name_is_ours_if_it_is_the_only_one_like_it_since_the_first_try(
-    listed: list[Listed], since: float | None, adopted: str | None, doubtful: list[str]
+    listed: list[ListedJob], since: float | None, adopted: str | None, candidates: list[str]
 ) -> None:
-    choice = choose(submissions.EVALUATION, listed, EVALUATED, own_name=None, since=since)
-    assert (choice.job_id, [job.job_id for job in choice.doubtful]) == (adopted, doubtful)
+    choice = match_job(submissions.EVALUATION, listed, EVALUATED, generated_name=None, submitted_at=since)
+    assert (choice.job_id, [job.job_id for job in choice.candidates]) == (adopted, candidates)
 
 
 def test_a_name_that_the_user_chose_is_never_used_to_adopt() -> None:
     listed = [job("a", name="theirs", inputs={"name": "theirs"})]
-    choice = choose(submissions.ALIGNMENT, listed, {"name": "theirs"}, own_name=None, since=T0)
-    assert choice == Choice(doubtful=tuple(listed))
+    choice = match_job(submissions.ALIGNMENT, listed, {"name": "theirs"}, generated_name=None, submitted_at=T0)
+    assert choice == Choice(candidates=tuple(listed))
 
 
 @pytest.mark.parametrize(
@@ -93,13 +94,13 @@ def test_a_name_that_the_user_chose_is_never_used_to_adopt() -> None:
         (submissions.DEPLOYMENT, models.TaskStatus.read({"model_id": "m-1", "status": "undeployed"}), []),
         (submissions.DEPLOYMENT, models.TaskStatus.read({"status": "DEPLOYING"}), []),
         (
-            seekr.ALIGNMENT_SUBMISSION,
-            [seekr.AlignmentJobCreated.read({"id": "j-1", "status": "running"})],
+            seekr_submissions.ALIGNMENT,
+            [seekr_models.AlignmentJobCreated.read({"id": "j-1", "status": "running"})],
             [("j-1", "running", None, {})],
         ),
         (
-            seekr.DATA_JOB_SUBMISSION,
-            [seekr.DataJobCreated.read({"id": "j-1", "status": "running", "name": "n", "job_type": "t"})],
+            seekr_submissions.DATA_JOB,
+            [seekr_models.DataJobCreated.read({"id": "j-1", "status": "running", "name": "n", "job_type": "t"})],
             [("j-1", "running", "n", {"name": "n", "job_type": "t"})],
         ),
         (submissions.BENCHMARK, None, []),
@@ -120,8 +121,8 @@ def test_a_listing_tells_ids_words_names_and_inputs(submission: Submission[Any],
         (submissions.DEPLOYMENT, "m-1", "m-1"),
         (submissions.DEPLOYMENT, {"unexpected": 1}, "m-1"),
         (submissions.UNDEPLOYMENT, None, "m-1"),
-        (seekr.ALIGNMENT_SUBMISSION, {"id": "x-1", "status": "pending"}, "x-1"),
-        (seekr.DATA_JOB_SUBMISSION, {"id": "x-1", "status": "pending"}, "x-1"),
+        (seekr_submissions.ALIGNMENT, {"id": "x-1", "status": "pending"}, "x-1"),
+        (seekr_submissions.DATA_JOB, {"id": "x-1", "status": "pending"}, "x-1"),
     ],
 )
 def test_a_started_job_has_an_id_to_wait_for(submission: Submission[Any], payload: Any, job_id: str) -> None:

@@ -123,7 +123,7 @@ class Browser:
         self.driver.set_window_size(900, 1000)
         self.click("//button[contains(., 'Add Connection')]")
         self.enter("connection_id", conn_id)
-        self.choose(f"{DIALOG}//label[contains(., 'Connection Type')]", LABELS[conn_type])
+        self.match_job(f"{DIALOG}//label[contains(., 'Connection Type')]", LABELS[conn_type])
         self.find(f"{DIALOG}//input[@name='host']")
 
     def enter(self, name: str, value: str) -> None:
@@ -132,7 +132,7 @@ class Browser:
         field.send_keys(value)
         assert field.get_property("value") == value
 
-    def choose(self, label: str, value: str) -> None:
+    def match_job(self, label: str, value: str) -> None:
         box = self.find(f"{label}/ancestor::*[.//*[@role='combobox']][1]//*[@role='combobox']")
         box.send_keys(value)
         self.find(f"//*[@role='option'][normalize-space() = '{value}']")
@@ -194,7 +194,7 @@ def add_and_test(browser: Browser, conn_type: str, url: str, key: str, **choices
     if conn_type == "seekr":
         browser.enter("element_team_id", TEAM)
     for name, value in choices.items():
-        browser.choose(f"{DIALOG}//*[@name='element_{name}']", value)
+        browser.match_job(f"{DIALOG}//*[@name='element_{name}']", value)
     browser.save(conn_id)
     try:
         return browser.test(conn_id)

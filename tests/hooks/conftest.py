@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from airflow_provider_nugen.hooks import shared
+from airflow_provider_nugen.hooks import client as client_module
 
 #: Instead of an answer: close the connection, or do not answer.
 DROP, HANG = "drop", "hang"
@@ -41,7 +41,7 @@ class Answer:
 
 
 @dataclass
-class Seen:
+class RequestRecord:
     """What the server was asked."""
 
     method: str
@@ -57,7 +57,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.script: deque[Answer | str] = deque()
-        self.seen: list[Seen] = []
+        self.seen: list[RequestRecord] = []
         self.asked = threading.Event()
         self.over = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        server.seen.append(Seen(self.command, self.path, dict(self.headers), body))
+        server.seen.append(RequestRecord(self.command, self.path, dict(self.headers), body))
         server.asked.set()
         answer = server.script.popleft() if server.script else Answer()
         if isinstance(answer, str):
@@ -182,7 +182,7 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     # The loop's own clock stays right.
     clock = SimpleNamespace(time=time.time, monotonic=partial(_monotonic, slept))
-    monkeypatch.setattr(shared, "time", clock)
+    monkeypatch.setattr(client_module, "time", clock)
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", asleep)
     return slept

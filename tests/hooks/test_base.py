@@ -195,11 +195,11 @@ def test_a_post_whose_answer_was_dropped_is_sent_once(
 
 
 def test_the_connection_is_read_when_it_is_needed(connection: Callable[..., str]) -> None:
-    hook = NugenHook("not_yet")
-    with pytest.raises(errors.ConnectionSettingsError, match="'not_yet'"):
+    hook = NugenHook("not_ready_status")
+    with pytest.raises(errors.ConnectionSettingsError, match="'not_ready_status'"):
         hook.send(GET)
-    connection("nugen", "not_yet")
-    assert hook.settings.conn_id == "not_yet"
+    connection("nugen", "not_ready_status")
+    assert hook.settings.conn_id == "not_ready_status"
 
 
 def test_unknown_extras_are_warned_of_once(connection: Callable[..., str]) -> None:

@@ -9,8 +9,8 @@ import pytest
 from airflow.sdk import BaseHook
 
 from airflow_provider_nugen.api.errors import ConnectionSettingsError, TransportError
-from airflow_provider_nugen.api.nugen.endpoints import NUGEN
-from airflow_provider_nugen.api.seekr import SEEKR
+from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings, read_settings
 from airflow_provider_nugen.hooks.settings import Settings

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api.errors import ConnectionSettingsError
-from airflow_provider_nugen.api.nugen.endpoints import NUGEN
-from airflow_provider_nugen.api.seekr import SEEKR
+from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.settings import Settings
 

@@ -20,10 +20,10 @@ from airflow_provider_nugen.api.errors import (
     UnreadableResponseError,
 )
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
-from airflow_provider_nugen.api.seekr import SEEKR
+from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import MAX_BODY, AsyncTransport, SyncTransport, explain
+from airflow_provider_nugen.hooks.transport import MAX_BODY, AsyncTransport, SyncTransport, add_context
 
 from .conftest import DROP, HANG, Answer, Server
 
@@ -360,9 +360,9 @@ def test_an_explained_error_says_what_was_tried_and_hides_a_key_that_was_repeate
     settings: Callable[..., Settings], key: str, hidden: Callable[[object], None]
 ) -> None:
     call: Call[Any] = ALIGNMENT_STATUS.call(alignment_id="a-1")
-    error = explain(ApiError(f"you sent {key}."), call, settings(ELSEWHERE))
+    error = add_context(ApiError(f"you sent {key}."), call, settings(ELSEWHERE))
     hidden(error)
     assert str(error) == "Nugen (connection 'my_conn'): get alignment status of alignment_id 'a-1': you sent ***."
-    assert explain(ApiError("x", context="Reading the connection"), call, settings(ELSEWHERE)).context == (
+    assert add_context(ApiError("x", context="Reading the connection"), call, settings(ELSEWHERE)).context == (
         "Reading the connection"
     )

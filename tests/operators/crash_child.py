@@ -74,7 +74,7 @@ def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: 
         os.dup2(output.fileno(), 2)
     os.environ["AIRFLOW_CONN_NUGEN_DEFAULT"] = connection
     # Between two tries of a real task lie minutes, not milliseconds.
-    StartOperator.looks = (0.0, 0.1, 0.3)
+    StartOperator.lookup_delays = (0.0, 0.1, 0.3)
     task = CreateAlignmentOperator(
         task_id=task_id, base_model="nugen-flash-instruct", document_ids=["doc-demo-1"], retries=RETRIES
     )

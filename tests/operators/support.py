@@ -161,7 +161,7 @@ def service(make_service: Callable[..., Service]) -> Service:
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not wait for a service to recover: no test has one that does."""
     monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=lambda seconds: None))
-    monkeypatch.setattr(StartOperator, "looks", (0.0, 0.0))
+    monkeypatch.setattr(StartOperator, "lookup_delays", (0.0, 0.0))
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

@@ -167,7 +167,7 @@ def test_retries_buy_a_new_job_after_a_failed_one(
         job = started(kind_, *args, **fields)
         if kind_ == ("seekr_alignment" if name == "data job" else kind) and not jobs:
             jobs.append(job.id)
-            job.cut_off("failed" if job.kind in ("seekr_alignment", "data_job") else "FAILED", job.created, "no luck")
+            job.end_early("failed" if job.kind in ("seekr_alignment", "data_job") else "FAILED", job.created, "no luck")
         return job
 
     quick.world.add_job = failing  # type: ignore[method-assign]

@@ -127,7 +127,7 @@ def test_a_try_that_dies_after_its_request(
         def die(*args: Any) -> Any:
             raise KeyboardInterrupt
 
-        patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.started", die)
+        patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.record_started", die)
         with pytest.raises(KeyboardInterrupt):
             life.run()
     assert [life.run().value["alignment_id"]] == service.live()
@@ -356,7 +356,7 @@ def test_an_evaluation_of_a_dead_try_is_found_only_with_memory(
             def die(*args: Any) -> Any:
                 raise KeyboardInterrupt
 
-            patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.started", die)
+            patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.record_started", die)
             with pytest.raises(KeyboardInterrupt):
                 life.run()
         run = life.run()
@@ -586,7 +586,7 @@ def test_a_data_job_that_is_not_visible_at_once_is_not_given_up(make_service: Ca
     (job,) = life.run().value.values()
     assert [job.id for job in service.jobs("data_job")] == [job]
 
-    service.fault("status", **missing, times=len(StartOperator.looks))
+    service.fault("status", **missing, times=len(StartOperator.lookup_delays))
     life = Life(lambda: data_job(file_ids=["f-1", "f-2"]), key)
     run = life.run()
     assert run.ending is AirflowException
@@ -602,7 +602,7 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
     service = make_service()
     life = Life(lambda: data_job(deferrable=False), key, memory=memory)
     # The first try ends before it has looked.
-    service.fault("status", "seekr_data_job", status=404, times=len(StartOperator.looks))
+    service.fault("status", "seekr_data_job", status=404, times=len(StartOperator.lookup_delays))
     assert life.run().ending is AirflowException
     (job,) = service.jobs("data_job")
     job.overrides = {"status": "needs_review"}

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import structlog
 
-from airflow_provider_nugen import waiting
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from airflow_provider_nugen.simulator.world import Seen
+from airflow_provider_nugen.simulator.world import RequestRecord
+from airflow_provider_nugen.waiting import waiter as waiting
 
 #: When every simulated world begins, in epoch seconds: 2026-03-05T05:00:00Z.
 T0 = 1_772_686_800.0
@@ -55,7 +55,7 @@ class Service:
         self._clock = clock
         saw = self.world.saw
 
-        def answered(seen: Seen) -> None:
+        def answered(seen: RequestRecord) -> None:
             saw(seen)
             clock.go()
 
@@ -78,7 +78,7 @@ class Service:
         Let a job begin at :data:`T0`, which is until the next request is answered.
 
         :param stages: status words, each with its seconds, or for :data:`STAGE`; the last one lasts.
-        :param fields: see :meth:`World.add_job`.
+        :param fields: see :meth:`SimulatorState.add_job`.
         """
         life = [(stage, STAGE) if isinstance(stage, str) else stage for stage in stages]
         self._clock.reset()
@@ -167,14 +167,14 @@ def logs(caplog: pytest.LogCaptureFixture, key: str) -> Iterator[Logs]:
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow shorter intervals than users may have."""
-    monkeypatch.setattr(waiting, "SHORTEST_SLEEP", SHORT)
+    monkeypatch.setattr(waiting, "MIN_INTERVAL", SHORT)
 
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look again soon after a failed look."""
     monkeypatch.setattr(waiting, "FIRST_RETRY", SHORT)
-    monkeypatch.setattr(waiting, "LONGEST_RETRY", SHORT)
+    monkeypatch.setattr(waiting, "MAX_RETRY_INTERVAL", SHORT)
 
 
 @pytest.fixture
@@ -183,4 +183,4 @@ def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     monkeypatch.setattr(waiting, "MAX_FAILURES", 3)
     monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.06)
     monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.06)
-    monkeypatch.setattr(waiting, "STALL", 0.1)
+    monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)

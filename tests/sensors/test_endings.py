@@ -23,7 +23,7 @@ from airflow_provider_nugen.compat import (
 )
 from airflow_provider_nugen.sensors import base
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor
-from airflow_provider_nugen.waiting import Outcome
+from airflow_provider_nugen.waiting.result import Outcome
 
 from .harness import MODES, Store, TaskInstance, run
 from .support import SHORT, T0, Logs, Service
@@ -58,7 +58,7 @@ def failed_before(service: Service, connection: Callable[..., str]) -> dict[str,
 
 def failed_later(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING", "READY")
-    service.world.job("a-1").cut_off("FAILED", T0 + 0.04, "out of memory")
+    service.world.job("a-1").end_early("FAILED", T0 + 0.04, "out of memory")
     return {}
 
 

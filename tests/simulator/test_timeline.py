@@ -31,7 +31,7 @@ def test_stages_without_length_are_passed_all_the_same() -> None:
 
 def test_cut_off_in_the_middle() -> None:
     it = job(("PROCESSING", 10), ("READY", 0))
-    it.cut_off("FAILED", 104, "out of memory")
+    it.end_early("FAILED", 104, "out of memory")
     assert (it.word(103), it.word(104), it.word(1e9)) == ("PROCESSING", "FAILED", "FAILED")
     assert it.passed(200) == ["PROCESSING", "FAILED"]
     assert (it.end(103), it.end(200), it.reason) == (None, 104, "out of memory")
@@ -42,17 +42,17 @@ def test_cut_off_in_the_middle() -> None:
 
 def test_what_has_ended_stays_as_it_is() -> None:
     it = job(("PROCESSING", 10), ("READY", 0))
-    it.cut_off("FAILED", 110)
+    it.end_early("FAILED", 110)
     assert it.word(111) == "READY"
     broken = job(("PROCESSING", 10), ("READY", 0))
-    broken.cut_off("STOPPED", 105, "first")
-    broken.cut_off("FAILED", 106, "second")
+    broken.end_early("STOPPED", 105, "first")
+    broken.end_early("FAILED", 106, "second")
     assert (broken.word(107), broken.reason) == ("STOPPED", "first")
 
 
 def test_finished_before_its_time_it_has_been_through_everything() -> None:
     it = job(("PROCESSING", 10), ("READY", 5), ("EVALUATED", 0))
-    it.cut_off("EVALUATED", 102)
+    it.end_early("EVALUATED", 102)
     assert it.passed(102) == ["PROCESSING", "READY", "EVALUATED"]
     assert (it.end(102), it.progress(102)) == (102, 1)
     assert it.start("READY") == 102
@@ -61,7 +61,7 @@ def test_finished_before_its_time_it_has_been_through_everything() -> None:
 def test_a_job_whose_last_word_means_running_never_ends_by_itself() -> None:
     it = job(("PROCESSING", 0))
     assert (it.word(1e9), it.end(1e9), it.remaining(1e9), it.progress(1e9)) == ("PROCESSING", None, None, 0)
-    it.cut_off("FAILED", 200)
+    it.end_early("FAILED", 200)
     assert (it.word(200), it.end(200)) == ("FAILED", 200)
 
 
@@ -69,7 +69,7 @@ def test_a_life_that_leads_to_failure() -> None:
     it = job(("PROCESSING", 10), ("FAILED", 0))
     assert it.progress(1e9) < 1
     assert it.broken(110)
-    it.cut_off("FAILED", 105)
+    it.end_early("FAILED", 105)
     assert it.passed(105) == ["PROCESSING", "FAILED"]
 
 

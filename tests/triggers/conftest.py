@@ -9,7 +9,7 @@ import pytest
 from airflow.sdk import BaseHook
 from sensors.support import hurry, logs, make_service, quick_looks, quick_retries, service, services
 
-from airflow_provider_nugen.hooks import shared
+from airflow_provider_nugen.hooks import client as client_module
 from airflow_provider_nugen.hooks.transport import AsyncTransport
 
 __all__ = ["hurry", "logs", "make_service", "quick_looks", "quick_retries", "service", "services"]
@@ -28,7 +28,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AsyncTransport]]:
     monkeypatch.setattr(AsyncTransport, "open", opening)
     yield opened
     assert all(transport.session.closed for transport in opened)
-    assert not any(shared._clients.values())
+    assert not any(client_module._clients.values())
 
 
 @pytest.fixture

@@ -15,12 +15,13 @@ from airflow.models.trigger import Trigger
 from airflow.sdk import BaseHook
 from sensors.support import SHORT, Logs, Service
 
-from airflow_provider_nugen.api.kinds import KINDS
+from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.compat import AirflowNotFoundException
-from airflow_provider_nugen.hooks import shared
+from airflow_provider_nugen.hooks import client as client_module
 from airflow_provider_nugen.hooks.transport import AsyncTransport
 from airflow_provider_nugen.triggers.job import JobTrigger
-from airflow_provider_nugen.waiting import Ending, Outcome, Waiter
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
+from airflow_provider_nugen.waiting.waiter import Waiter
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
@@ -31,11 +32,11 @@ def trigger(kind: str = "nugen.alignment", job_id: str = "a-1", **arguments: Any
     return JobTrigger(kind, job_id, **{**usual, **arguments})
 
 
-async def ending(trigger: JobTrigger) -> Ending:
+async def ending(trigger: JobTrigger) -> WaitResult:
     """Run a trigger; there is one event, whatever happens, and a worker can read it."""
     events = [event async for event in trigger.run()]
     assert len(events) == 1
-    return Ending.from_event(json.loads(json.dumps(events[0].payload, allow_nan=False)))
+    return WaitResult.from_event(json.loads(json.dumps(events[0].payload, allow_nan=False)))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -169,7 +170,7 @@ async def test_a_service_that_is_down_and_comes_back(
     service.job("alignment", "a-1", "READY")
     connection("nugen", host=service.url)
     # The host is another one: that is seen when the connection is read the next time.
-    (client,) = shared._clients[asyncio.get_running_loop()].values()
+    (client,) = client_module._clients[asyncio.get_running_loop()].values()
     client._read_at = -1e9
     assert (await waiting).outcome is Outcome.SUCCEEDED
 
@@ -219,7 +220,7 @@ async def test_a_wrong_key_is_sent_once_and_looked_up_once_more(service: Service
 
 async def test_waits_that_share_a_refused_key_do_not_send_it_again(service: Service, look_ups: list[str]) -> None:
     service.world.rotate_key("another-key-of-ours")
-    client = shared.SharedClient.acquire(KINDS["nugen.alignment"].service, "nugen_default")
+    client = client_module.AsyncClient.acquire(KINDS["nugen.alignment"].service, "nugen_default")
     for _ in range(5):
         ended = await ending(trigger())
         assert ended.outcome is Outcome.REJECTED
@@ -375,10 +376,10 @@ async def test_arguments_of_another_version_are_kept_and_ignored(service: Servic
 def ended(monkeypatch: pytest.MonkeyPatch, by_a_user: bool = True) -> None:
     """Let Airflow say whether a user has ended the task."""
 
-    async def still_waited_for(*where: Any) -> bool:
+    async def is_still_deferred(*where: Any) -> bool:
         return not by_a_user
 
-    monkeypatch.setattr("airflow_provider_nugen.triggers.job.still_waited_for", still_waited_for)
+    monkeypatch.setattr("airflow_provider_nugen.triggers.job.is_still_deferred", is_still_deferred)
 
 
 @pytest.mark.parametrize(
@@ -425,7 +426,7 @@ async def test_a_job_that_cannot_be_looked_at_is_cancelled_all_the_same(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended(monkeypatch)
-    monkeypatch.setattr("airflow_provider_nugen.triggers.job.LOOK_BEFORE_CANCEL", 0.3)
+    monkeypatch.setattr("airflow_provider_nugen.triggers.job.POLL_BEFORE_CANCEL", 0.3)
     for action in ("status", "delay"):
         service.job("seekr_alignment", "j-1", "running")
         service.world.add_fault({"action": action, "status": 403, "seconds": 2, "operation": "seekr_alignment"})
@@ -466,7 +467,7 @@ async def test_a_cancelled_wait_gives_back_what_it_holds(
     with pytest.raises(asyncio.CancelledError):
         await other
     assert sessions[0].session.closed
-    assert shared._clients[asyncio.get_running_loop()] == {}
+    assert client_module._clients[asyncio.get_running_loop()] == {}
 
 
 async def test_fifty_waits_share_one_tcp_connection_and_one_look_up(
@@ -503,7 +504,7 @@ def test_every_event_loop_has_its_own(service: Service, sessions: list[AsyncTran
     # The loops of dag.test() and of a triggerer can run at once, in threads.
     service.job("alignment", "a-1", "PROCESSING", "READY")
 
-    async def both() -> list[Ending]:
+    async def both() -> list[WaitResult]:
         threads = [asyncio.to_thread(asyncio.run, ending(trigger())) for _ in range(3)]
         return list(await asyncio.gather(ending(trigger()), *threads))
 

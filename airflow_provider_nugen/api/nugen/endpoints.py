@@ -8,31 +8,10 @@ since about September 2026). A and B have the same paths.
 
 from __future__ import annotations
 
-from airflow_provider_nugen.api.endpoint import Endpoint, by
+from airflow_provider_nugen.api.endpoint import Endpoint, per_revision
 from airflow_provider_nugen.api.models import list_of, read_any
 from airflow_provider_nugen.api.nugen import models
-from airflow_provider_nugen.api.service import Service
-
-NUGEN = Service(
-    name="Nugen",
-    conn_type="nugen",
-    base_url="https://api.nugen.in",
-    authorization=lambda key: f"Bearer {key}",
-    revisions=("B", "C"),
-    hints={
-        400: "Check the arguments against what the service says.",
-        401: "Check the API key (password) of the connection: the bare key, without 'Bearer'.",
-        402: "Check the credit of the Nugen account that the key belongs to.",
-        403: "The key is valid but may not do this: check what the account of the key is allowed to.",
-        404: "Check the id, and that the key in the connection belongs to the account that owns it.",
-        413: "Split the file or make it smaller.",
-        422: "Correct the argument that the service names.",
-    },
-    wrong_route_hint=(
-        "The service has no such path: set the extra 'api_revision' of the connection to the other revision "
-        "(B or C), and check its base URL (Host)."
-    ),
-)
+from airflow_provider_nugen.api.nugen.service import NUGEN
 
 _V3 = "/api/v3"
 #: Source: Nugen facts, "Upload documents".
@@ -45,7 +24,7 @@ ALIGNMENT_STATUS = Endpoint(
     NUGEN,
     "get alignment status",
     "GET",
-    by(
+    per_revision(
         B=f"{_V3}/alignment-project/status/{{alignment_id}}",
         C=f"{_V3}/alignment-projects/{{alignment_id}}/status",
     ),
@@ -55,20 +34,20 @@ ALIGNMENT_DETAIL = Endpoint(
     NUGEN,
     "get alignment detail",
     "GET",
-    by(B=f"{_V3}/alignment-project/{{alignment_id}}", C=f"{_V3}/alignment-projects/{{alignment_id}}"),
+    per_revision(B=f"{_V3}/alignment-project/{{alignment_id}}", C=f"{_V3}/alignment-projects/{{alignment_id}}"),
     models.AlignmentStatus.read,
 )
 CREATE_ALIGNMENT = Endpoint(
     NUGEN,
     "create alignment",
     "POST",
-    by(B=f"{_V3}/alignment-project/create", C=f"{_V3}/alignment-projects/create"),
-    models.AlignmentCreated.read,
+    per_revision(B=f"{_V3}/alignment-project/create", C=f"{_V3}/alignment-projects/create"),
+    models.CreateAlignmentResponse.read,
     body={
-        "name": by(B="name", C="alignment_name"),
-        "base_model": by(B="base_model", C="base_model_id"),
+        "name": per_revision(B="name", C="alignment_name"),
+        "base_model": per_revision(B="base_model", C="base_model_id"),
         "document_ids": "document_ids",
-        "workflow_id": by(B="workflow_id", C=None),
+        "workflow_id": per_revision(B="workflow_id", C=None),
         "benchmark_id": "benchmark_id",
         "description": "description",
     },
@@ -78,7 +57,7 @@ DEPLOYMENT_STATUS = Endpoint(
     NUGEN,
     "get deployment status",
     "GET",
-    by(
+    per_revision(
         B=f"{_V3}/models/deploy-model/{{model_id}}/status",
         C=f"{_V3}/models/{{model_id}}/deployment/status",
     ),
@@ -88,10 +67,10 @@ DEPLOY_MODEL = Endpoint(
     NUGEN,
     "deploy model",
     "POST",
-    by(B=f"{_V3}/models/deploy-model/{{model_id}}", C=f"{_V3}/models/{{model_id}}/deployment"),
+    per_revision(B=f"{_V3}/models/deploy-model/{{model_id}}", C=f"{_V3}/models/{{model_id}}/deployment"),
     models.read_model_id,
-    query={"early": by(B=None, C="early")},
-    not_yet=409,
+    query={"early": per_revision(B=None, C="early")},
+    not_ready_status=409,
     hints={
         404: "Check the id, and wait for the alignment with AlignmentStatusSensor: before its end there is no model.",
         409: "There may be no checkpoint to deploy early yet: try again later, for example with retries.",
@@ -119,14 +98,14 @@ CREATE_EVALUATION = Endpoint(
     NUGEN,
     "create evaluation",
     "POST",
-    by(B=f"{_V3}/evaluations", C=f"{_V3}/evaluations/create"),
-    models.EvaluationCreated.read,
+    per_revision(B=f"{_V3}/evaluations", C=f"{_V3}/evaluations/create"),
+    models.CreateEvaluationResponse.read,
     body={
         "model_id": "model_id",
         "benchmark_id": "benchmark_id",
-        "model_id_2": by(B="model_id_2", C="baseline_model_id"),
+        "model_id_2": per_revision(B="model_id_2", C="baseline_model_id"),
         "custom_metrics": "custom_metrics",
-        "name": by(B=None, C="evaluation_name"),
+        "name": per_revision(B=None, C="evaluation_name"),
     },
     hints={
         404: "Check the ids of model and benchmark. The service does not find a benchmark before it is READY: wait for "
@@ -140,7 +119,7 @@ LIST_ALIGNMENTS = Endpoint(
     NUGEN,
     "list alignments",
     "GET",
-    by(B=f"{_V3}/alignment-project", C=f"{_V3}/alignment-projects/list"),
+    per_revision(B=f"{_V3}/alignment-project", C=f"{_V3}/alignment-projects/list"),
     list_of(models.AlignmentStatus, "alignment_projects"),
 )
 #: A file whose name exists already is refused with its document's id, so sending one twice does no harm.
@@ -148,35 +127,39 @@ UPLOAD_DOCUMENTS = Endpoint(
     NUGEN,
     "upload documents",
     "POST",
-    by(B=f"{_V3}/documents", C=f"{_V3}/documents/create"),
+    per_revision(B=f"{_V3}/documents", C=f"{_V3}/documents/create"),
     models.read_document_ids,
     body={"categories": "categories", "names": "names"},
     multipart=True,
-    repeatable=True,
+    idempotent=True,
 )
 DOCUMENT_STATUS = Endpoint(
     NUGEN,
     "get document status",
     "GET",
-    by(B=f"{_V3}/documents/{{document_id}}", C=f"{_V3}/documents/{{document_id}}/status"),
+    per_revision(B=f"{_V3}/documents/{{document_id}}", C=f"{_V3}/documents/{{document_id}}/status"),
     models.DocumentStatus.read,
 )
 CREATE_BENCHMARK = Endpoint(
     NUGEN,
     "create benchmark",
     "POST",
-    by(B=f"{_V3}/benchmark/create", C=f"{_V3}/benchmarks/create"),
-    models.BenchmarkCreated.read,
-    body={"document_ids": by(B="documents", C="document_ids"), "num_questions": "num_questions"},
+    per_revision(B=f"{_V3}/benchmark/create", C=f"{_V3}/benchmarks/create"),
+    models.CreateBenchmarkResponse.read,
+    body={"document_ids": per_revision(B="documents", C="document_ids"), "num_questions": "num_questions"},
     hints={404: _NEW_DOCUMENT},
 )
 UPLOAD_BENCHMARK = Endpoint(
     NUGEN,
     "upload benchmark",
     "POST",
-    by(B=f"{_V3}/benchmark/upload", C=f"{_V3}/benchmarks/upload"),
-    models.BenchmarkCreated.read,
-    body={"name": by(B="name", C="benchmark_name"), "document_id": "document_id", "description": "description"},
+    per_revision(B=f"{_V3}/benchmark/upload", C=f"{_V3}/benchmarks/upload"),
+    models.CreateBenchmarkResponse.read,
+    body={
+        "name": per_revision(B="name", C="benchmark_name"),
+        "document_id": "document_id",
+        "description": "description",
+    },
     multipart=True,
     hints={400: "Check the file against what the service says.", 404: _NEW_DOCUMENT},
 )
@@ -189,7 +172,7 @@ BENCHMARK_STATUS = Endpoint(
     NUGEN,
     "get benchmark status",
     "GET",
-    by(B=f"{_V3}/benchmark/status/{{benchmark_id}}", C=f"{_V3}/benchmarks/{{benchmark_id}}/status"),
+    per_revision(B=f"{_V3}/benchmark/status/{{benchmark_id}}", C=f"{_V3}/benchmarks/{{benchmark_id}}/status"),
     models.BenchmarkStatus.read,
 )
 EVALUATION_RESULTS = Endpoint(
@@ -198,7 +181,7 @@ EVALUATION_RESULTS = Endpoint(
     "GET",
     f"{_V3}/evaluations/{{evaluation_id}}/results",
     models.EvaluationResults.read,
-    not_yet=400,
+    not_ready_status=400,
     hints={400: "An evaluation has no results before it is done: wait for it with EvaluationStatusSensor."},
 )
 LIST_EVALUATIONS = Endpoint(

@@ -6,7 +6,7 @@ Source of every word and rule: the Nugen facts, sections "Status words" and "Sha
 
 from __future__ import annotations
 
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, Reading
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.models import (
     AlignmentStatus,
@@ -17,7 +17,7 @@ from airflow_provider_nugen.api.nugen.models import (
 )
 
 
-def _read_alignment(answer: AlignmentStatus, reading: Reading, previous: str | None) -> None:
+def _read_alignment(answer: AlignmentStatus, reading: JobStatus, previous: str | None) -> None:
     reading.progress = answer.progress
     reading.eta_seconds, reading.eta = answer.eta_seconds, answer.estimated_completion
     # The envelope's word can only make it worse: trained is what the project itself says.
@@ -35,10 +35,10 @@ def _read_alignment(answer: AlignmentStatus, reading: Reading, previous: str | N
             else ""
         )
     elif reading.state is SUCCEEDED and not answer.model_id:
-        reading.lacks = "model_id"
+        reading.missing_field = "model_id"
 
 
-def _read_training(answer: AlignmentStatus, reading: Reading, previous: str | None) -> None:
+def _read_training(answer: AlignmentStatus, reading: JobStatus, previous: str | None) -> None:
     _read_alignment(answer, reading, previous)
     if reading.state is FAILED and answer.gpu_training_completed and answer.model_id:
         # Training had succeeded before something later failed; a look between the two would have said so.
@@ -46,29 +46,29 @@ def _read_training(answer: AlignmentStatus, reading: Reading, previous: str | No
         reading.warning = f"training succeeded, but what came after it failed: {reading.reason or 'no reason given'}"
 
 
-def _read_evaluated_alignment(answer: AlignmentStatus, reading: Reading, previous: str | None) -> None:
+def _read_evaluated_alignment(answer: AlignmentStatus, reading: JobStatus, previous: str | None) -> None:
     _read_alignment(answer, reading, previous)
     if reading.state is not RUNNING or ALIGNMENT.state(answer.status) is not SUCCEEDED:
         return
     metrics = answer.performance_metrics
     if metrics and any(value is not None for value in metrics.__dict__.values()):
         reading.state = SUCCEEDED
-        reading.lacks = "" if answer.model_id else "model_id"
+        reading.missing_field = "" if answer.model_id else "model_id"
     elif answer.status.upper() in ("READY", "COMPLETED") and not answer.evaluation_id:
-        reading.stall = (
+        reading.stall_reason = (
             "the alignment is trained, but no evaluation has begun: it was created without a benchmark. Pass "
             "benchmark_id when creating it, or wait with wait_for='alignment'"
         )
 
 
-def _read_task(answer: TaskStatus, reading: Reading, previous: str | None) -> None:
+def _read_task(answer: TaskStatus, reading: JobStatus, previous: str | None) -> None:
     if reading.state in (FAILED, CANCELLED):
         result = answer.result or {}
         message = result.get("message") or result.get("error") or result
         reading.reason = answer.error or (str(message) if message else reading.reason)
 
 
-def _read_deployment(answer: TaskStatus, reading: Reading, previous: str | None) -> None:
+def _read_deployment(answer: TaskStatus, reading: JobStatus, previous: str | None) -> None:
     # Revision C says UNDEPLOYED both before a deployment starts and after one failed.
     if answer.status.upper() == "UNDEPLOYED" and (answer.error or (previous or "").upper() == "DEPLOYING"):
         reading.state = FAILED
@@ -76,12 +76,12 @@ def _read_deployment(answer: TaskStatus, reading: Reading, previous: str | None)
     _read_task(answer, reading, previous)
 
 
-def _read_evaluation(answer: EvaluationStatus, reading: Reading, previous: str | None) -> None:
+def _read_evaluation(answer: EvaluationStatus, reading: JobStatus, previous: str | None) -> None:
     reading.progress, reading.eta_seconds = answer.progress, answer.eta_seconds
     reading.reason = answer.error or ""
 
 
-def _read_thing(answer: DocumentStatus | BenchmarkStatus, reading: Reading, previous: str | None) -> None:
+def _read_simple_status(answer: DocumentStatus | BenchmarkStatus, reading: JobStatus, previous: str | None) -> None:
     reading.reason = answer.error or ""
 
 
@@ -100,9 +100,9 @@ ALIGNMENT = JobKind(
     id_name="alignment_id",
     status=endpoints.ALIGNMENT_STATUS,
     detail=endpoints.ALIGNMENT_DETAIL,
-    words=_TRAINING | dict.fromkeys((*_TRAINED, "EVALUATED"), SUCCEEDED) | _ENDED,
-    ids=("model_id", "evaluation_id"),
-    refine=_read_training,
+    status_map=_TRAINING | dict.fromkeys((*_TRAINED, "EVALUATED"), SUCCEEDED) | _ENDED,
+    xcom_keys=("model_id", "evaluation_id"),
+    interpret=_read_training,
 )
 
 #: Trained, and evaluated with the benchmark it was created with.
@@ -112,9 +112,9 @@ EVALUATED_ALIGNMENT = JobKind(
     id_name="alignment_id",
     status=endpoints.ALIGNMENT_STATUS,
     detail=endpoints.ALIGNMENT_DETAIL,
-    words=_TRAINING | dict.fromkeys(_TRAINED, RUNNING) | {"EVALUATED": SUCCEEDED} | _ENDED,
-    ids=("model_id", "evaluation_id"),
-    refine=_read_evaluated_alignment,
+    status_map=_TRAINING | dict.fromkeys(_TRAINED, RUNNING) | {"EVALUATED": SUCCEEDED} | _ENDED,
+    xcom_keys=("model_id", "evaluation_id"),
+    interpret=_read_evaluated_alignment,
 )
 
 EVALUATION = JobKind(
@@ -122,11 +122,11 @@ EVALUATION = JobKind(
     label="evaluation",
     id_name="evaluation_id",
     status=endpoints.EVALUATION_STATUS,
-    words=_TRAINING
+    status_map=_TRAINING
     | _words(DEPLOYING=RUNNING, EVALUATING=RUNNING, READY=SUCCEEDED, COMPLETED=SUCCEEDED, EVALUATED=SUCCEEDED)
     | _ENDED,
-    ids=("evaluation_id",),
-    refine=_read_evaluation,
+    xcom_keys=("evaluation_id",),
+    interpret=_read_evaluation,
 )
 
 DEPLOYMENT = JobKind(
@@ -134,7 +134,7 @@ DEPLOYMENT = JobKind(
     label="deployment of model",
     id_name="model_id",
     status=endpoints.DEPLOYMENT_STATUS,
-    words=_words(
+    status_map=_words(
         PENDING=RUNNING,
         DEPLOYING=RUNNING,
         UNDEPLOYED=RUNNING,
@@ -142,8 +142,8 @@ DEPLOYMENT = JobKind(
         DEPLOYED=SUCCEEDED,
     )
     | _ENDED,
-    ids=("model_id",),
-    refine=_read_deployment,
+    xcom_keys=("model_id",),
+    interpret=_read_deployment,
 )
 
 UNDEPLOYMENT = JobKind(
@@ -151,9 +151,9 @@ UNDEPLOYMENT = JobKind(
     label="undeployment of model",
     id_name="model_id",
     status=endpoints.UNDEPLOYMENT_STATUS,
-    words=_words(PENDING=RUNNING, UNDEPLOYING=RUNNING, COMPLETED=SUCCEEDED, UNDEPLOYED=SUCCEEDED) | _ENDED,
-    ids=("model_id",),
-    refine=_read_task,
+    status_map=_words(PENDING=RUNNING, UNDEPLOYING=RUNNING, COMPLETED=SUCCEEDED, UNDEPLOYED=SUCCEEDED) | _ENDED,
+    xcom_keys=("model_id",),
+    interpret=_read_task,
 )
 
 DOCUMENT = JobKind(
@@ -161,9 +161,9 @@ DOCUMENT = JobKind(
     label="document",
     id_name="document_id",
     status=endpoints.DOCUMENT_STATUS,
-    words=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
-    ids=("document_id",),
-    refine=_read_thing,
+    status_map=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
+    xcom_keys=("document_id",),
+    interpret=_read_simple_status,
 )
 
 BENCHMARK = JobKind(
@@ -171,9 +171,9 @@ BENCHMARK = JobKind(
     label="benchmark",
     id_name="benchmark_id",
     status=endpoints.BENCHMARK_STATUS,
-    words=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
-    ids=("benchmark_id",),
-    refine=_read_thing,
+    status_map=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
+    xcom_keys=("benchmark_id",),
+    interpret=_read_simple_status,
 )
 
 

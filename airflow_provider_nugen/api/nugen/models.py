@@ -122,14 +122,14 @@ class EvaluationStatus(NugenModel):
     error: str | None = None
 
 
-class AlignmentCreated(NugenModel):
+class CreateAlignmentResponse(NugenModel):
     """The answer to a request for an alignment."""
 
     alignment_id: str = Field(validation_alias=AliasChoices("alignment_id", "id", "alignmentId"))
     status: str | None = None
 
 
-class EvaluationCreated(NugenModel):
+class CreateEvaluationResponse(NugenModel):
     """The answer to a request for an evaluation."""
 
     evaluation_id: str = Field(validation_alias=AliasChoices("evaluation_id", "id", "evaluationId"))
@@ -166,7 +166,7 @@ class BenchmarkStatus(NugenModel):
     error: str | None = None
 
 
-class BenchmarkCreated(NugenModel):
+class CreateBenchmarkResponse(NugenModel):
     """The answer to a new benchmark."""
 
     benchmark_id: str = Field(validation_alias=AliasChoices("benchmark_id", "id", "benchmarkId"))

@@ -6,12 +6,12 @@ from typing import Any
 
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
-from airflow_provider_nugen.api.submission import Listed, Submission
+from airflow_provider_nugen.api.submission import ListedJob, Submission
 
 
-def _alignments(answer: list[models.AlignmentStatus]) -> list[Listed]:
+def _alignments(answer: list[models.AlignmentStatus]) -> list[ListedJob]:
     return [
-        Listed(
+        ListedJob(
             item.alignment_id,
             item.status,
             item.created_date,
@@ -24,9 +24,9 @@ def _alignments(answer: list[models.AlignmentStatus]) -> list[Listed]:
     ]
 
 
-def _evaluations(answer: list[models.ListedEvaluation]) -> list[Listed]:
+def _evaluations(answer: list[models.ListedEvaluation]) -> list[ListedJob]:
     return [
-        Listed(
+        ListedJob(
             item.evaluation_id,
             item.status,
             item.created_at,
@@ -36,11 +36,11 @@ def _evaluations(answer: list[models.ListedEvaluation]) -> list[Listed]:
     ]
 
 
-def _deployment(answer: models.TaskStatus) -> list[Listed]:
+def _deployment(answer: models.TaskStatus) -> list[ListedJob]:
     # UNDEPLOYED is what revision C says of a model that nobody deploys.
     if not answer.model_id or answer.status.upper() == "UNDEPLOYED":
         return []
-    return [Listed(answer.model_id, answer.status, answer.start_time, inputs={"model_id": answer.model_id})]
+    return [ListedJob(answer.model_id, answer.status, answer.start_time, inputs={"model_id": answer.model_id})]
 
 
 ALIGNMENT = Submission(

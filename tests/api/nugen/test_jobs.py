@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, Reading
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
 from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
 
@@ -32,11 +32,11 @@ TABLE: dict[str, tuple[JobState | None, ...]] = {
 }
 
 
-def reading(kind: JobKind[Any], payload: dict[str, Any], previous: str | None = None) -> Reading:
+def reading(kind: JobKind[Any], payload: dict[str, Any], previous: str | None = None) -> JobStatus:
     return kind.reading(kind.status.read(payload), previous)
 
 
-def alignment(kind: JobKind[Any] = jobs.ALIGNMENT, **fields: Any) -> Reading:
+def alignment(kind: JobKind[Any] = jobs.ALIGNMENT, **fields: Any) -> JobStatus:
     return reading(kind, {"model_id": "m-1", **fields})
 
 
@@ -50,13 +50,13 @@ def test_every_word_means_what_the_facts_say_in_any_case(
     kind: JobKind[Any], word: str, state: JobState | None, write: Any
 ) -> None:
     read = reading(kind, {"status": write(word), "model_id": "m-1", "evaluation_id": "e-1"})
-    assert (read.state, read.known) == (state or RUNNING, state is not UNKNOWN)
-    assert read.word == write(word)
+    assert (read.state, read.is_known_status) == (state or RUNNING, state is not UNKNOWN)
+    assert read.status == write(word)
 
 
 def test_there_is_no_word_in_a_table_that_the_facts_do_not_have() -> None:
     for column, kind in enumerate(KINDS):
-        assert dict(kind.words) == {word: row[column] for word, row in TABLE.items() if row[column]}
+        assert dict(kind.status_map) == {word: row[column] for word, row in TABLE.items() if row[column]}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_trained_is_what_the_project_says_and_failed_what_either_says(
 def test_without_a_project_the_envelopes_word_is_the_only_one(inner: Any) -> None:
     assert reading(jobs.ALIGNMENT, {"status": "PROCESSING", "data": inner}).state is RUNNING
     read = reading(jobs.ALIGNMENT, {"status": "READY", "data": inner})
-    assert (read.state, read.lacks) == (SUCCEEDED, "model_id")
+    assert (read.state, read.missing_field) == (SUCCEEDED, "model_id")
 
 
 @pytest.mark.parametrize("kind", [jobs.ALIGNMENT, jobs.EVALUATED_ALIGNMENT], ids=lambda kind: kind.key)
@@ -160,7 +160,7 @@ def test_failed_after_training_with_a_model_counts_as_trained_with_a_warning(
     read = reading(jobs.ALIGNMENT, {"error": "evaluation: no benchmark", **fields})
     assert read.state is state
     assert ("evaluation: no benchmark" in read.warning) == (state is SUCCEEDED)
-    assert read.lacks == ""
+    assert read.missing_field == ""
 
 
 def test_failed_after_training_is_failed_for_one_who_waits_for_the_evaluation() -> None:
@@ -182,7 +182,7 @@ def test_failed_after_training_is_failed_for_one_who_waits_for_the_evaluation() 
     ],
 )
 def test_trained_without_a_model_id_lacks_it(kind: JobKind[Any], fields: dict[str, Any], lacks: str) -> None:
-    assert reading(kind, fields).lacks == lacks
+    assert reading(kind, fields).missing_field == lacks
 
 
 @pytest.mark.parametrize(
@@ -208,11 +208,11 @@ def test_evaluated_is_the_word_or_a_trained_word_with_metrics(
     fields: dict[str, Any], state: JobState, stalls: bool
 ) -> None:
     read = alignment(jobs.EVALUATED_ALIGNMENT, **fields)
-    assert (read.state, "benchmark" in read.stall) == (state, stalls)
+    assert (read.state, "benchmark" in read.stall_reason) == (state, stalls)
 
 
 def test_waiting_for_the_training_never_stalls() -> None:
-    assert alignment(status="READY").stall == ""
+    assert alignment(status="READY").stall_reason == ""
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_result_has_all_fields_of_the_status_with_nulls_and_the_ids_to_hand_on
     assert result.keys() == {*model.model_fields, "state"}
     assert {name for name, value in result.items() if value is not None} == {"status", "state"}
     assert result["status"] == "completed"
-    assert kind.ids == ids
+    assert kind.xcom_keys == ids
     assert set(ids) <= result.keys()
 
 
@@ -303,7 +303,7 @@ def test_a_document_or_benchmark_is_ready_or_has_failed_with_a_reason(
     kind: JobKind[Any], word: str, state: JobState
 ) -> None:
     read = reading(kind, {"status": word.lower(), "error": "empty"})
-    assert (read.state, read.known, read.reason) == (state, True, "empty")
+    assert (read.state, read.is_known_status, read.reason) == (state, True, "empty")
 
 
 def test_an_alignment_is_waited_for_until_it_is_trained_or_evaluated() -> None:

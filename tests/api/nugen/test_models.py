@@ -8,10 +8,10 @@ import pytest
 
 from airflow_provider_nugen.api.nugen.endpoints import LIST_ALIGNMENTS, LIST_EVALUATIONS
 from airflow_provider_nugen.api.nugen.models import (
-    AlignmentCreated,
     AlignmentStatus,
-    BenchmarkCreated,
-    EvaluationCreated,
+    CreateAlignmentResponse,
+    CreateBenchmarkResponse,
+    CreateEvaluationResponse,
     EvaluationResults,
     EvaluationStatus,
     TaskStatus,
@@ -250,18 +250,18 @@ def test_a_deployment_or_undeployment_is_read(payload: dict[str, Any], expected:
 
 @pytest.mark.parametrize("name", ["alignment_id", "id", "alignmentId"])
 def test_a_created_alignment_has_an_id(name: str) -> None:
-    assert AlignmentCreated.read({name: "a-1", "status": "PROCESSING"}).alignment_id == "a-1"
+    assert CreateAlignmentResponse.read({name: "a-1", "status": "PROCESSING"}).alignment_id == "a-1"
 
 
 @pytest.mark.parametrize("name", ["evaluation_id", "id", "evaluationId"])
 def test_a_created_evaluation_has_an_id(name: str) -> None:
-    assert EvaluationCreated.read({name: "e-1", "status": "PROCESSING"}).evaluation_id == "e-1"
+    assert CreateEvaluationResponse.read({name: "e-1", "status": "PROCESSING"}).evaluation_id == "e-1"
 
 
-@pytest.mark.parametrize("model", [AlignmentCreated, EvaluationCreated])
+@pytest.mark.parametrize("model", [CreateAlignmentResponse, CreateEvaluationResponse])
 @pytest.mark.parametrize("payload", [{"status": "PROCESSING"}, {"id": None}, {"id": {}}])
 def test_a_creation_without_an_id_is_unreadable_rather_than_a_wait_for_nothing(
-    model: type[AlignmentCreated] | type[EvaluationCreated], payload: dict[str, Any]
+    model: type[CreateAlignmentResponse] | type[CreateEvaluationResponse], payload: dict[str, Any]
 ) -> None:
     with pytest.raises(ValueError, match=r"field '\w*id'"):
         model.read(payload)
@@ -309,7 +309,7 @@ def test_a_conflict_names_the_document_that_exists_already(payload: object, docu
 
 @pytest.mark.parametrize("name", ["benchmark_id", "id", "benchmarkId"])
 def test_a_created_benchmark_has_an_id(name: str) -> None:
-    created = BenchmarkCreated.read({name: "k-1", "status": "PROCESSING", "n_samples": 5})
+    created = CreateBenchmarkResponse.read({name: "k-1", "status": "PROCESSING", "n_samples": 5})
     assert (created.benchmark_id, created.num_questions) == ("k-1", 5)
 
 

@@ -16,10 +16,10 @@ from airflow_provider_nugen.api.errors import (
 )
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN, UNDEPLOY_MODEL
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
-from airflow_provider_nugen.api.seekr import SEEKR
-from airflow_provider_nugen.hooks import shared
-from airflow_provider_nugen.hooks.shared import SharedClient
-from airflow_provider_nugen.pacing import FIRST_GAP, LONGEST_PAUSE, PAUSE
+from airflow_provider_nugen.api.seekr.service import SEEKR
+from airflow_provider_nugen.hooks import client as client_module
+from airflow_provider_nugen.hooks.client import AsyncClient
+from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, LONGEST_PAUSE, PAUSE
 
 from .conftest import HANG, Answer, Server
 
@@ -36,7 +36,7 @@ def keys(server: Server) -> list[str]:
     return [seen.headers["Authorization"].removeprefix("Bearer ") for seen in server.seen]
 
 
-async def refreshed(client: SharedClient) -> None:
+async def refreshed(client: AsyncClient) -> None:
     """Wait until the connection has been read again."""
     if client._refreshing is not None:
         await asyncio.wait([client._refreshing])
@@ -46,10 +46,10 @@ async def test_all_waits_on_one_connection_share_one_client_until_the_last_leave
     connection: Callable[..., str], server: Server
 ) -> None:
     conn_id = connection("nugen", host=server.url)
-    first, second = SharedClient.acquire(NUGEN, conn_id), SharedClient.acquire(NUGEN, conn_id)
+    first, second = AsyncClient.acquire(NUGEN, conn_id), AsyncClient.acquire(NUGEN, conn_id)
     assert first is second
-    assert SharedClient.acquire(NUGEN, "other") is not first
-    assert SharedClient.acquire(SEEKR, conn_id) is not first
+    assert AsyncClient.acquire(NUGEN, "other") is not first
+    assert AsyncClient.acquire(SEEKR, conn_id) is not first
     server.script += [READY, READY]
     await first.send(call())
     transport = first._transport
@@ -59,30 +59,30 @@ async def test_all_waits_on_one_connection_share_one_client_until_the_last_leave
     await second.send(call())
     await second.release()
     assert transport.session.closed
-    third = SharedClient.acquire(NUGEN, conn_id)
+    third = AsyncClient.acquire(NUGEN, conn_id)
     assert third is not first
     await third.release()
 
 
 async def test_a_client_that_never_sent_can_be_given_back() -> None:
-    client = SharedClient.acquire(NUGEN, "nowhere")
+    client = AsyncClient.acquire(NUGEN, "nowhere")
     await client.release()
-    assert SharedClient.acquire(NUGEN, "nowhere") is not client
+    assert AsyncClient.acquire(NUGEN, "nowhere") is not client
 
 
 async def test_the_connection_is_read_once_for_all_who_ask_together(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn_id, reads = connection("nugen", host=server.url), []
-    real = shared.aread_settings
+    real = client_module.aread_settings
 
     async def counted(*args: object) -> object:
         reads.append(args)
         await asyncio.sleep(0)
         return await real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(shared, "aread_settings", counted)
-    client = SharedClient.acquire(NUGEN, conn_id)
+    monkeypatch.setattr(client_module, "aread_settings", counted)
+    client = AsyncClient.acquire(NUGEN, conn_id)
     server.script += [READY] * 20
     answers = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(20)))
     assert {answer.status for answer in answers} == {"READY"}
@@ -91,7 +91,7 @@ async def test_the_connection_is_read_once_for_all_who_ask_together(
 
 
 async def test_a_failure_is_explained(connection: Callable[..., str], server: Server) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script.append(Answer(404, b'{"detail": "Alignment not found"}'))
     with pytest.raises(NotFoundError, match=r"Nugen \(connection 'nugen_default'\): .*'a-9': HTTP 404: Alignment not"):
         await client.send(call("a-9"))
@@ -102,7 +102,7 @@ async def test_a_failure_is_explained(connection: Callable[..., str], server: Se
 async def test_a_key_that_the_service_repeats_is_hidden(
     connection: Callable[..., str], server: Server, key: str, hidden: Callable[[object], None], status: int
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [Answer(status, f'{{"detail": "your key {key}"}}'.encode())] * 2
     for _ in range(2):
         with pytest.raises(ApiError) as caught:
@@ -113,7 +113,7 @@ async def test_a_key_that_the_service_repeats_is_hidden(
 
 
 async def test_a_missing_connection_is_named() -> None:
-    client = SharedClient.acquire(NUGEN, "nowhere")
+    client = AsyncClient.acquire(NUGEN, "nowhere")
     with pytest.raises(TransportError, match="'nowhere'"):
         await client.send(call())
     await client.release()
@@ -122,8 +122,8 @@ async def test_a_missing_connection_is_named() -> None:
 async def test_a_refused_key_is_sent_once_and_a_changed_one_is_tried(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
     server.script += [REFUSED, READY]
     for alignment_id in ("a-1", "a-2", "a-3"):
         with pytest.raises(UnauthorizedError, match=f"'{alignment_id}': HTTP 401: bad key"):
@@ -141,7 +141,7 @@ async def test_a_refused_key_is_sent_once_and_a_changed_one_is_tried(
 async def test_a_key_that_changes_right_after_the_connection_was_read_is_found(
     connection: Callable[..., str], server: Server
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
     server.script += [READY, REFUSED, READY]
     await client.send(call())
     connection("nugen", host=server.url, password="new-key-of-ours")
@@ -156,11 +156,11 @@ async def test_a_key_that_changes_right_after_the_connection_was_read_is_found(
 async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
     connection: Callable[..., str], server: Server
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
     server.script.append(REFUSED)
     with pytest.raises(UnauthorizedError):
         await client.send(call())
-    client._read_at -= shared.REREAD_INTERVAL
+    client._read_at -= client_module.REREAD_INTERVAL
     connection("nugen", host=server.url, password="new-key-of-ours")
     assert await asyncio.gather(*(client.reread() for _ in range(10))) == [True] * 10
     # Whoever asks again at once is told of what was read just now.
@@ -175,8 +175,8 @@ async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
 async def test_a_connection_that_is_gone_when_it_is_read_again_is_a_passing_failure(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script.append(REFUSED)
     with pytest.raises(UnauthorizedError):
         await client.send(call())
@@ -189,16 +189,16 @@ async def test_a_connection_that_is_gone_when_it_is_read_again_is_a_passing_fail
 async def test_after_a_while_the_connection_is_read_again_and_only_a_change_costs_a_new_session(
     connection: Callable[..., str], server: Server
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [READY] * 4
     await client.send(call())
     first = client._transport
-    client._read_at -= 2 * shared.FRESH
+    client._read_at -= 2 * client_module.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
     assert client._transport is first
     connection("nugen", host=server.url, password="new-key-of-ours")
-    client._read_at -= 2 * shared.FRESH
+    client._read_at -= 2 * client_module.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
     await client.send(call())
@@ -211,10 +211,10 @@ async def test_after_a_while_the_connection_is_read_again_and_only_a_change_cost
 async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [READY] * 3
     await client.send(call())
-    client._read_at -= 2 * shared.FRESH
+    client._read_at -= 2 * client_module.SETTINGS_TTL
     monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
     assert (await client.send(call())).status == "READY"
     await refreshed(client)
@@ -226,7 +226,7 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
 async def test_a_429_slows_down_all_who_share_the_client_but_not_past_what_they_can_afford(
     connection: Callable[..., str], server: Server, sleeps: list[float], header: str | None, longest: float
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [Answer(429, headers={"Retry-After": header} if header else {}), READY, READY]
     with pytest.raises(ApiError):
         await client.send(call())
@@ -242,7 +242,7 @@ async def test_the_most_requests_per_second_hold_for_all_who_share_the_client(
     connection: Callable[..., str], server: Server, sleeps: list[float]
 ) -> None:
     extra = {"max_requests_per_second": 0.01}
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
     server.script += [READY] * 3
     for alignment_id in ("a-1", "a-2", "a-3"):
         await client.send(call(alignment_id))
@@ -254,8 +254,8 @@ async def test_the_most_requests_per_second_hold_for_all_who_share_the_client(
 async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     # What hangs is sent again by aiohttp when it is dropped.
     server.script += [HANG, READY]
     poll = asyncio.create_task(client.send(call()))
@@ -275,9 +275,9 @@ async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
 async def test_a_poll_that_queues_while_the_connection_changes_uses_the_new_one(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
     extra = {"max_requests_per_second": 5}
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
     server.script += [READY] * 5
     await client.send(call())
     polls = [asyncio.create_task(client.send(call())) for _ in range(4)]
@@ -291,12 +291,12 @@ async def test_a_poll_that_queues_while_the_connection_changes_uses_the_new_one(
 async def test_a_refused_key_is_asked_once_for_all_and_again_after_a_while(
     connection: Callable[..., str], server: Server
 ) -> None:
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script.append(REFUSED)
     ended = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(200)), return_exceptions=True)
     assert {type(e) for e in ended} == {UnauthorizedError}
     assert len(server.seen) == 1
-    client._refused_at -= shared.REFUSED
+    client._refused_at -= client_module.REFUSED_KEY_TTL
     server.script.append(READY)
     assert (await client.send(call())).status == "READY"
     await client.release()
@@ -304,10 +304,10 @@ async def test_a_refused_key_is_asked_once_for_all_and_again_after_a_while(
 
 async def test_a_429_holds_for_those_who_queue_already(connection: Callable[..., str], server: Server) -> None:
     extra = {"max_requests_per_second": 10}
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
     server.script += [READY, Answer(429, headers={"Retry-After": "3600"})]
     await client.send(call())
-    polls = [asyncio.create_task(client.fetch(call(), patience=1.0)) for _ in range(50)]
+    polls = [asyncio.create_task(client.fetch(call(), queue_timeout=1.0)) for _ in range(50)]
     ended = await asyncio.gather(*polls, return_exceptions=True)
     assert len(server.seen) == 2
     assert [type(e) for e in ended[1:]] == [TransportError] * 49
@@ -321,7 +321,7 @@ def test_each_event_loop_has_its_own_client(connection: Callable[..., str], serv
     conn_id, clients = connection("nugen", host=server.url), []
 
     async def wait() -> str:
-        client = SharedClient.acquire(NUGEN, conn_id)
+        client = AsyncClient.acquire(NUGEN, conn_id)
         clients.append(client)
         server.script.append(READY)
         try:
@@ -336,8 +336,8 @@ def test_each_event_loop_has_its_own_client(connection: Callable[..., str], serv
 async def test_waits_that_wake_together_take_turns(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "MAX_IN_FLIGHT", 3)
-    client = SharedClient.acquire(NUGEN, connection("nugen", host=server.url))
+    monkeypatch.setattr(client_module, "MAX_IN_FLIGHT", 3)
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     # What hangs is sent again by aiohttp when it is dropped.
     server.script += [READY] + [HANG] * 3 + [READY] * 8
     # Until the first has come back all others wait.

@@ -15,31 +15,30 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_nugen.api.endpoint import Call, RawResponse
-from airflow_provider_nugen.api.errors import ApiError, TransportError
+from airflow_provider_nugen.api.errors import ApiError, TransportError, retry_after_seconds
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings
+from airflow_provider_nugen.hooks.rate_limit import RateLimiter
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import AsyncTransport, explain
-from airflow_provider_nugen.pacing import Pace
-from airflow_provider_nugen.waiting import retry_after_seconds
+from airflow_provider_nugen.hooks.transport import AsyncTransport, add_context
 
 T = TypeVar("T")
 
 #: The connection is read again after so many seconds.
-FRESH = 300.0
+SETTINGS_TTL = 300.0
 #: At the most so many requests are under way at once: a thousand waits that wake together take turns, rather than open
 #: a thousand connections.
 MAX_IN_FLIGHT = 100
 #: For so many seconds nobody asks again with a key that the service has refused.
-REFUSED = 30.0
+REFUSED_KEY_TTL = 30.0
 #: However many waits ask for it, the connection is read again only every so many seconds.
 REREAD_INTERVAL = 2.0
 
 _Key = tuple[str, str]
-_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, SharedClient]] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Key, AsyncClient]] = WeakKeyDictionary()
 
 
-class SharedClient:
+class AsyncClient:
     """
     Sends calls through one connection. Get it with :meth:`acquire`, give it back with :meth:`release`.
 
@@ -56,7 +55,7 @@ class SharedClient:
         self._reading = asyncio.Lock()
         self._refreshing: asyncio.Task[None] | None = None
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._pace = Pace()
+        self._pace = RateLimiter()
         self._turns = asyncio.Lock()
         #: The settings with which a request has come back, well or not: until then one goes ahead of all others.
         self._tried: Settings | None = None
@@ -67,7 +66,7 @@ class SharedClient:
         self._refused_at = 0.0
 
     @classmethod
-    def acquire(cls, service: Service, conn_id: str) -> SharedClient:
+    def acquire(cls, service: Service, conn_id: str) -> AsyncClient:
         """Get the client of the running event loop; the first user makes it."""
         clients = _clients.setdefault(asyncio.get_running_loop(), {})
         key = service.conn_type, conn_id
@@ -89,24 +88,24 @@ class SharedClient:
             if self._transport is not None:
                 await self._transport.close()
 
-    async def fetch(self, call: Call[Any], patience: float = math.inf) -> RawResponse:
+    async def fetch(self, call: Call[Any], queue_timeout: float = math.inf) -> RawResponse:
         """
         Send one call when it is its turn, without retrying and without reading the answer.
 
         Only looks queue. What changes something, which is cancelling a job, goes first.
 
         :param call: the call.
-        :param patience: the most seconds to wait for its turn.
+        :param queue_timeout: the most seconds to wait for its turn.
         :raises ApiError: if no answer came, or it was not its turn in time; explained.
         """
         if self._transport is None:
             await self._open()
-        elif time.monotonic() - self._read_at > FRESH and self._refreshing is None:
+        elif time.monotonic() - self._read_at > SETTINGS_TTL and self._refreshing is None:
             # Nobody waits for that: what was read before has worked so far.
             self._refreshing = asyncio.create_task(self._refresh())
         if call.endpoint.method != "GET":
             return await self._ask(call)
-        await self._take_turn(call, patience)
+        await self._take_turn(call, queue_timeout)
         try:
             if self._settings is not self._tried:
                 async with self._trying:
@@ -120,25 +119,25 @@ class SharedClient:
     def _settings(self) -> Settings | None:
         return self._transport.settings if self._transport is not None else None
 
-    async def _take_turn(self, call: Call[Any], patience: float) -> None:
-        if not (self._in_flight.locked() or self._turns.locked() or self._pace.pause(time.monotonic())):
+    async def _take_turn(self, call: Call[Any], queue_timeout: float) -> None:
+        if not (self._in_flight.locked() or self._turns.locked() or self._pace.delay(time.monotonic())):
             await self._in_flight.acquire()  # at once
-            self._pace.take(time.monotonic())
+            self._pace.acquire(time.monotonic())
             return
         try:
-            async with asyncio.timeout(None if patience == math.inf else patience):
+            async with asyncio.timeout(None if queue_timeout == math.inf else queue_timeout):
                 await self._in_flight.acquire()
                 try:
                     async with self._turns:
-                        while pause := self._pace.pause(time.monotonic()):  # noqa: ASYNC110  # it may grow meanwhile
+                        while pause := self._pace.delay(time.monotonic()):  # noqa: ASYNC110  # it may grow meanwhile
                             await asyncio.sleep(pause)
-                        self._pace.take(time.monotonic())
+                        self._pace.acquire(time.monotonic())
                 except BaseException:
                     self._in_flight.release()
                     raise
         except TimeoutError:
             raise TransportError(
-                f"within {patience:.0f} s it was not its turn among the requests through this connection.",
+                f"within {queue_timeout:.0f} s it was not its turn among the requests through this connection.",
                 context=call.context(self.conn_id),
                 hint="Raise poke_interval or max_requests_per_second, or wait less at the same time.",
                 sent=False,
@@ -149,13 +148,13 @@ class SharedClient:
         transport, sent_at = self._transport, time.monotonic()
         assert transport is not None  # noqa: S101  # there is one from the first fetch to the last release
         settings = transport.settings
-        if self._refusal is not None and self._refused is settings and sent_at - self._refused_at < REFUSED:
+        if self._refusal is not None and self._refused is settings and sent_at - self._refused_at < REFUSED_KEY_TTL:
             return self._refusal
         transport.in_flight += 1
         try:
             response = await transport.send(call.request(settings.revision, self.conn_id))
         except ApiError as e:
-            raise explain(e, call, settings) from None
+            raise add_context(e, call, settings) from None
         finally:
             self._tried = settings
             transport.in_flight -= 1
@@ -204,7 +203,7 @@ class SharedClient:
             old, age = self._transport, time.monotonic() - self._read_at
             # What was read before the service refused the key, however recently, is no answer to that.
             outdated = reread and self._read_at < self._refused_at
-            if old is not None and not outdated and age < (REREAD_INTERVAL if reread else FRESH):
+            if old is not None and not outdated and age < (REREAD_INTERVAL if reread else SETTINGS_TTL):
                 return old
             try:
                 settings = await aread_settings(self.service, self.conn_id)
@@ -215,7 +214,7 @@ class SharedClient:
                 if old is None or reread:
                     raise
                 # What was read before has worked so far: a database that is down must not end a wait.
-                self._read_at = time.monotonic() - FRESH + 10 * REREAD_INTERVAL
+                self._read_at = time.monotonic() - SETTINGS_TTL + 10 * REREAD_INTERVAL
                 return old
             self._read_at = time.monotonic()
             if old is not None:

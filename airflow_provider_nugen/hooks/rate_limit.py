@@ -1,7 +1,7 @@
 """
 How fast one process may ask a service through one connection.
 
-Pure: no clock, no sleeping. All waits of a triggerer share one :class:`Pace` per connection: the budget of
+Pure: no clock, no sleeping. All waits of a triggerer share one :class:`RateLimiter` per connection: the budget of
 ``max_requests_per_second`` holds over all of them, and a 429 slows all of them down together.
 """
 
@@ -23,10 +23,10 @@ LONGEST_PAUSE = 600.0
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimiter:
     """
-    Spaces requests. Whoever wants to send waits for :meth:`pause`, once more if it has grown meanwhile, then takes its
-    turn with :meth:`take`.
+    Spaces requests. Whoever wants to send waits for :meth:`delay`, once more if it has grown meanwhile, then takes its
+    turn with :meth:`acquire`.
 
     :param per_second: the most requests per second; ``None`` = no limit.
     """
@@ -36,7 +36,7 @@ class Pace:
     _next: float = -math.inf
     _slowed_at: float = -math.inf
 
-    def pause(self, now: float) -> float:
+    def delay(self, now: float) -> float:
         """
         Say how many seconds it is until the next request.
 
@@ -44,7 +44,7 @@ class Pace:
         """
         return max(self._next - now, 0.0)
 
-    def take(self, now: float) -> None:
+    def acquire(self, now: float) -> None:
         """Take the turn: the next request is a gap away."""
         gap = max(self._gap, 1 / self.per_second if self.per_second else 0.0)
         if gap:

@@ -1,0 +1,1 @@
+"""SeekrFlow: the service, its endpoints, models, kinds of job and submissions."""

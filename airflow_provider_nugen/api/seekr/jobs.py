@@ -1,0 +1,75 @@
+"""The kinds of job that SeekrFlow runs."""
+
+from __future__ import annotations
+
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus
+from airflow_provider_nugen.api.seekr import endpoints
+from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob
+
+
+def _read_job(answer: AlignmentJob, reading: JobStatus, previous: str | None) -> None:
+    reading.progress = answer.progress
+    reading.eta = answer.estimated_completion_at
+    if answer.eta_minutes is not None:
+        reading.eta_seconds = answer.eta_minutes * 60
+    reading.reason = answer.status_message or ""
+
+
+#: Compared in upper case, like all status words.
+_STATUS_MAP = {
+    "PENDING": RUNNING,
+    "QUEUED": RUNNING,
+    "RUNNING": RUNNING,
+    "COMPLETED": SUCCEEDED,
+    "FAILED": FAILED,
+    "CANCELLED": CANCELLED,
+    "STOPPED": CANCELLED,
+}
+
+ALIGNMENT = JobKind(
+    key="seekr.alignment",
+    label="alignment job",
+    id_name="alignment_job_id",
+    status=endpoints.ALIGNMENT_JOB,
+    status_map=_STATUS_MAP,
+    cancel=endpoints.CANCEL_ALIGNMENT,
+    interpret=_read_job,
+)
+
+
+def _read_data_job(answer: DataJob, reading: JobStatus, previous: str | None) -> None:
+    if answer.alignment_job is not None:
+        _read_job(answer.alignment_job, reading, previous)
+    reading.reason = answer.status_message or reading.reason
+    word = answer.status.upper()
+    if word == "NEEDS_REVIEW":
+        said = f" ({reading.reason})" if reading.reason else ""
+        reading.needs_action = True
+        reading.reason = f"its files need a review{said}: a person must look at the data job in SeekrFlow"
+    elif word == "READY_TO_START" and reading.state is RUNNING:
+        reading.stall_reason = "nobody has started it. Start it, for example with SeekrCreateDataJobOperator"
+
+
+#: The files of a data job are processed before it can be started.
+DATA_JOB_FILES = JobKind(
+    key="seekr.data_job_files",
+    label="files of data job",
+    id_name="data_job_id",
+    status=endpoints.DATA_JOB_STATUS,
+    status_map=dict.fromkeys(_STATUS_MAP, SUCCEEDED)
+    | {"FILE_PROCESSING": RUNNING, "READY_TO_START": SUCCEEDED, "NEEDS_REVIEW": FAILED}
+    | {"FAILED": FAILED, "CANCELLED": CANCELLED, "STOPPED": CANCELLED},
+    cancel=endpoints.CANCEL_DATA_JOB,
+    interpret=_read_data_job,
+)
+
+DATA_JOB = JobKind(
+    key="seekr.data_job",
+    label="data job",
+    id_name="data_job_id",
+    status=endpoints.DATA_JOB_STATUS,
+    status_map=_STATUS_MAP | {"FILE_PROCESSING": RUNNING, "READY_TO_START": RUNNING, "NEEDS_REVIEW": FAILED},
+    xcom_keys=("alignment_job_id",),
+    cancel=endpoints.CANCEL_DATA_JOB,
+    interpret=_read_data_job,
+)

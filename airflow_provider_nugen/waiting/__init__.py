@@ -1,0 +1,1 @@
+"""The waiting policy: pure, no I/O, no clock, no Airflow."""
