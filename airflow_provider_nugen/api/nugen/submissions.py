@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
 from airflow_provider_nugen.api.submission import ListedJob, Submission
@@ -84,25 +82,6 @@ BENCHMARK = Submission(
 BENCHMARK_UPLOAD = Submission(
     kind=jobs.BENCHMARK, create=endpoints.UPLOAD_BENCHMARK, created_id=lambda answer, inputs: answer.benchmark_id
 )
-
-
-def check_benchmark(items: Any, revision: str) -> None:
-    """
-    Check the content of a benchmark file.
-
-    :param items: the file, parsed as JSON.
-    :param revision: the API revision that it is sent to.
-    :raises ValueError: naming the first item that the service would refuse.
-    """
-    if not isinstance(items, list) or not items:
-        raise ValueError("it must be a JSON array with at least one question")
-    wanted = endpoints.BENCHMARK_FIELDS[revision]
-    for number, item in enumerate(items, 1):
-        missing = [name for name in wanted if not isinstance(item, dict) or name not in item]
-        if missing:
-            raise ValueError(
-                f"item {number} lacks {', '.join(missing)}; API revision {revision} wants {', '.join(wanted)} in each"
-            )
 
 
 def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.TaskStatus | None) -> bool:
