@@ -135,7 +135,7 @@ def _metric(model: ModelMetrics, condition: Condition, role: str) -> float:
         return float(value)
     known = sorted(name for name, v in model.metrics.items() if _is_number(v))
     alike = {_normal(name): name for name in known}
-    near = [repr(alike[name]) for name in get_close_matches(_normal(condition.metric), alike)]
+    near = [repr(alike[name]) for name in get_close_matches(_normal(condition.metric), alike, n=4)]
     raise ValueError(
         f"condition {condition.text!r}: {role} {model.model_id!r} has no metric {condition.metric!r} that is a number"
         + (f"; did you mean {' or '.join(near)}?" if near else ".")
