@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.service import AUTO, Service
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -175,12 +175,12 @@ class Call(Generic[T]):
         """
         Say what to send.
 
-        :param revision: the connection's ``api_revision``.
+        :param revision: the API revision to speak; ``auto`` means the service's likeliest.
         :param conn_id: the connection, for errors.
         :raises InvalidInputError: for an id that is no path segment, or a field that this revision lacks.
         """
         try:
-            return self._request(revision)
+            return self._request(self.endpoint.service.revisions[0] if revision == AUTO else revision)
         except errors.InvalidInputError as e:
             e.context = self.context(conn_id)
             raise

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+#: The ``api_revision`` of a connection whose service shall show which revision it speaks.
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class Service:
@@ -15,7 +18,8 @@ class Service:
     :param conn_type: the Airflow connection type.
     :param base_url: where it lives unless the connection says otherwise.
     :param authorization: makes the ``Authorization`` header of the key.
-    :param revisions: the API revisions that a connection can choose, the default first.
+    :param revisions: the API revisions that the service may speak, the likeliest first; a connection can also leave the
+        choice open (:data:`AUTO`, the default).
     :param header_extras: connection extras that are sent as headers: extra to header.
     :param hints: what to do next, by HTTP status.
     :param wrong_route_hint: what to do when the router itself answers 404.

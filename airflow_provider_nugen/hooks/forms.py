@@ -94,9 +94,9 @@ FORMS = (
             FormField(
                 "api_revision",
                 "API revision",
-                "B (the published contract) or C (the live service since about September 2026).",
-                default="B",
-                choices=("B", "C"),
+                "auto (find out), B (the published contract) or C (the live service since about September 2026).",
+                default="auto",
+                choices=("auto", "B", "C"),
             ),
             *_COMMON,
         ),

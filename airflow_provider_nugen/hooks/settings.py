@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from airflow_provider_nugen.api.errors import ConnectionSettingsError
-from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.service import AUTO, Service
 
 
 class ConnectionLike(Protocol):
@@ -61,7 +61,7 @@ class Settings:
     :param conn_id: the Airflow connection.
     :param base_url: where the service lives, without a slash at the end.
     :param api_key: the key; never shown.
-    :param revision: the API revision.
+    :param revision: the API revision, ``auto`` to find out; empty for a service that has no revisions.
     :param headers: further headers, such as SeekrFlow's team.
     :param timeout: seconds to wait for a connection, and for an answer.
     :param verify: whether to verify the TLS certificate, or the path of a CA bundle to verify it with.
@@ -123,9 +123,10 @@ class Settings:
             first = e.errors(include_url=False, include_input=False)[0]
             name = first["loc"][0]
             raise wrong(f"extra {name!r}: {first['msg']}.", f"Correct {name!r} in the Extra field.") from None
-        revision = (extras.api_revision or service.revisions[0]).strip().upper()
-        if service.revisions != ("",) and revision not in service.revisions:
-            known = " or ".join(service.revisions)
+        revision = (extras.api_revision or AUTO).strip()
+        revision = revision.lower() if revision.lower() == AUTO else revision.upper()
+        if service.revisions != ("",) and revision not in (AUTO, *service.revisions):
+            known = " or ".join((AUTO, *service.revisions))
             raise wrong(f"extra 'api_revision' is {extras.api_revision!r}.", f"Set it to {known}.")
         known_extras = {*COMMON_EXTRAS, *service.header_extras}
         if service.revisions != ("",):

@@ -42,7 +42,7 @@ def test_the_defaults_of_a_form_are_the_defaults_of_the_settings(form: Form) -> 
         service, Conn()
     )
     for field in form.fields:
-        assert not field.choices or set(field.choices) == set(service.revisions)
+        assert not field.choices or set(field.choices) == {"auto", *service.revisions}
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def refusal(service: Service = NUGEN, **fields: Any) -> str:
 @pytest.mark.parametrize(
     ("service", "base_url", "authorization", "revision"),
     [
-        (NUGEN, "https://api.nugen.in", "Bearer a-key", "B"),
+        (NUGEN, "https://api.nugen.in", "Bearer a-key", "auto"),
         (SEEKR, "https://flow.seekr.com", "a-key", ""),
     ],
     ids=["nugen", "seekr"],
@@ -85,7 +85,8 @@ def test_a_key_is_all_that_a_connection_needs(
         ("api_revision", "C", "revision", "C"),
         ("api_revision", " c ", "revision", "C"),
         ("api_revision", "b", "revision", "B"),
-        ("api_revision", "", "revision", "B"),
+        ("api_revision", "Auto", "revision", "auto"),
+        ("api_revision", "", "revision", "auto"),
     ],
 )
 def test_every_extra_is_read_also_as_the_text_of_a_form(extra: str, sent: Any, field: str, value: Any) -> None:
@@ -162,7 +163,7 @@ def test_a_wrong_extra_is_refused_by_name(extras: dict[str, Any], field: str) ->
 
 
 def test_a_wrong_revision_is_refused_with_the_right_ones() -> None:
-    assert "B or C" in refusal(extras={"api_revision": "D"})
+    assert "auto or B or C" in refusal(extras={"api_revision": "D"})
 
 
 @pytest.mark.parametrize("extra", ["{", "[]", "5", '"text"', "timeout=5"])
