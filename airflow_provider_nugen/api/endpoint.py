@@ -171,6 +171,20 @@ class Call(Generic[T]):
         service, operation = self.endpoint.service.name, self.endpoint.operation
         return f"{service} (connection {conn_id!r}): {operation}" + (f" of {of}" if of else "")
 
+    def exists_in(self, revision: str) -> bool:
+        """Return whether an API revision has this call, with all the fields and files that are bound to it."""
+        endpoint, values = self.endpoint, self.values
+        if _in_revision(endpoint.path, revision) is None:
+            return False
+        if self.uploads and not any(upload.revision in (None, revision) for upload in self.uploads):
+            return False
+        return not values or all(
+            _in_revision(name, revision) is not None
+            for names in (endpoint.body, endpoint.query)
+            for ours, name in names.items()
+            if ours in values
+        )
+
     def request(self, revision: str, conn_id: str) -> Request:
         """
         Say what to send.

@@ -23,6 +23,7 @@ class Service:
     :param header_extras: connection extras that are sent as headers: extra to header.
     :param hints: what to do next, by HTTP status.
     :param wrong_route_hint: what to do when the router itself answers 404.
+    :param key_check: a path that is about no job and the same in all revisions, to check the key with.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Service:
     header_extras: Mapping[str, str] = field(default_factory=dict)
     hints: Mapping[int, str] = field(default_factory=dict)
     wrong_route_hint: str = ""
+    key_check: str = ""
 
     def is_from_router(self, status: int, payload: object) -> bool:
         """

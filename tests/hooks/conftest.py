@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from airflow_provider_nugen.hooks import client as client_module
+from airflow_provider_nugen.hooks import request_queue
 
 #: Instead of an answer: close the connection, or do not answer.
 DROP, HANG = "drop", "hang"
@@ -182,7 +182,7 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     # The loop's own clock stays right.
     clock = SimpleNamespace(time=time.time, monotonic=partial(_monotonic, slept))
-    monkeypatch.setattr(client_module, "time", clock)
+    monkeypatch.setattr(request_queue, "time", clock)
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", asleep)
     return slept

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.endpoint import Call, Upload
 from airflow_provider_nugen.api.nugen import endpoints
-from airflow_provider_nugen.hooks.base import ATTEMPTS, LONGEST_PAUSE
+from airflow_provider_nugen.hooks.base import MAX_ATTEMPTS, MAX_RETRY_WAIT
 from airflow_provider_nugen.hooks.nugen import NugenHook
 
 from .conftest import DROP, Answer, Server
@@ -110,14 +110,14 @@ def test_a_final_status_is_not_asked_for_again(
 def test_after_so_many_attempts_the_last_failure_is_raised(
     hook: NugenHook, requests_mock: Mocker, sleeps: list[float]
 ) -> None:
-    answers(requests_mock, *[busy(502)] * (ATTEMPTS - 1), busy(504))
+    answers(requests_mock, *[busy(502)] * (MAX_ATTEMPTS - 1), busy(504))
     with pytest.raises(errors.TransientResponseError) as caught:
         hook.request(GET)
     assert caught.value.status == 504
-    assert (requests_mock.call_count, sleeps) == (ATTEMPTS, [1, 2, 4])
+    assert (requests_mock.call_count, sleeps) == (MAX_ATTEMPTS, [1, 2, 4])
 
 
-@pytest.mark.parametrize(("header", "slept"), [("7", [7]), ("0", [1]), (str(int(LONGEST_PAUSE)), [60]), ("soon", [1])])
+@pytest.mark.parametrize(("header", "slept"), [("7", [7]), ("0", [1]), (str(int(MAX_RETRY_WAIT)), [60]), ("soon", [1])])
 def test_retry_after_is_obeyed(
     hook: NugenHook, requests_mock: Mocker, sleeps: list[float], header: str, slept: list[float]
 ) -> None:
@@ -178,7 +178,7 @@ def test_a_post_that_was_refused_a_connection_is_sent_again(
     with pytest.raises(errors.TransportError) as caught:
         NugenHook(connection("nugen", host=refused)).request(POST)
     assert not caught.value.maybe_processed
-    assert len(sleeps) == ATTEMPTS - 1
+    assert len(sleeps) == MAX_ATTEMPTS - 1
 
 
 def test_a_post_whose_answer_was_dropped_is_sent_once(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,9 +18,10 @@ from airflow_provider_nugen.api.errors import (
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN, UNDEPLOY_MODEL
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
 from airflow_provider_nugen.api.seekr.service import SEEKR
-from airflow_provider_nugen.hooks import client as client_module
+from airflow_provider_nugen.hooks import request_queue, transport_cache
 from airflow_provider_nugen.hooks.client import AsyncClient
-from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, LONGEST_PAUSE, PAUSE
+from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_THROTTLE_WAIT, PAUSE
+from airflow_provider_nugen.hooks.settings import Settings
 
 from .conftest import HANG, Answer, Server
 
@@ -38,8 +40,8 @@ def keys(server: Server) -> list[str]:
 
 async def refreshed(client: AsyncClient) -> None:
     """Wait until the connection has been read again."""
-    if client._refreshing is not None:
-        await asyncio.wait([client._refreshing])
+    if client._transports._refreshing is not None:
+        await asyncio.wait([client._transports._refreshing])
 
 
 async def test_all_waits_on_one_connection_share_one_client_until_the_last_leaves(
@@ -52,7 +54,7 @@ async def test_all_waits_on_one_connection_share_one_client_until_the_last_leave
     assert AsyncClient.acquire(SEEKR, conn_id) is not first
     server.script += [READY, READY]
     await first.send(call())
-    transport = first._transport
+    transport = first._transports._transport
     await first.release()
     assert transport is not None
     assert not transport.session.closed
@@ -74,14 +76,14 @@ async def test_the_connection_is_read_once_for_all_who_ask_together(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn_id, reads = connection("nugen", host=server.url), []
-    real = client_module.aread_settings
+    real = transport_cache.aread_settings
 
-    async def counted(*args: object) -> object:
+    async def counted(*args: Any, **kwargs: Any) -> Settings:
         reads.append(args)
         await asyncio.sleep(0)
-        return await real(*args)  # type: ignore[arg-type]
+        return await real(*args, **kwargs)
 
-    monkeypatch.setattr(client_module, "aread_settings", counted)
+    monkeypatch.setattr(transport_cache, "aread_settings", counted)
     client = AsyncClient.acquire(NUGEN, conn_id)
     server.script += [READY] * 20
     answers = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(20)))
@@ -122,7 +124,7 @@ async def test_a_missing_connection_is_named() -> None:
 async def test_a_refused_key_is_sent_once_and_a_changed_one_is_tried(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(transport_cache, "REREAD_INTERVAL", 0.0)
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
     server.script += [REFUSED, READY]
     for alignment_id in ("a-1", "a-2", "a-3"):
@@ -160,7 +162,7 @@ async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
     server.script.append(REFUSED)
     with pytest.raises(UnauthorizedError):
         await client.send(call())
-    client._read_at -= client_module.REREAD_INTERVAL
+    client._transports._read_at -= transport_cache.REREAD_INTERVAL
     connection("nugen", host=server.url, password="new-key-of-ours")
     assert await asyncio.gather(*(client.reread() for _ in range(10))) == [True] * 10
     # Whoever asks again at once is told of what was read just now.
@@ -175,7 +177,7 @@ async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
 async def test_a_connection_that_is_gone_when_it_is_read_again_is_a_passing_failure(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(transport_cache, "REREAD_INTERVAL", 0.0)
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script.append(REFUSED)
     with pytest.raises(UnauthorizedError):
@@ -192,13 +194,13 @@ async def test_after_a_while_the_connection_is_read_again_and_only_a_change_cost
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [READY] * 4
     await client.send(call())
-    first = client._transport
-    client._read_at -= 2 * client_module.SETTINGS_TTL
+    first = client._transports._transport
+    client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
-    assert client._transport is first
+    assert client._transports._transport is first
     connection("nugen", host=server.url, password="new-key-of-ours")
-    client._read_at -= 2 * client_module.SETTINGS_TTL
+    client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
     await client.send(call())
@@ -214,7 +216,7 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [READY] * 3
     await client.send(call())
-    client._read_at -= 2 * client_module.SETTINGS_TTL
+    client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
     assert (await client.send(call())).status == "READY"
     await refreshed(client)
@@ -222,7 +224,7 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     await client.release()
 
 
-@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("5", 5), ("999999", LONGEST_PAUSE)])
+@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("5", 5), ("999999", MAX_THROTTLE_WAIT)])
 async def test_a_429_slows_down_all_who_share_the_client_but_not_past_what_they_can_afford(
     connection: Callable[..., str], server: Server, sleeps: list[float], header: str | None, longest: float
 ) -> None:
@@ -254,13 +256,13 @@ async def test_the_most_requests_per_second_hold_for_all_who_share_the_client(
 async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(transport_cache, "REREAD_INTERVAL", 0.0)
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     # What hangs is sent again by aiohttp when it is dropped.
     server.script += [HANG, READY]
     poll = asyncio.create_task(client.send(call()))
     await asyncio.to_thread(server.asked.wait)
-    first = client._transport
+    first = client._transports._transport
     connection("nugen", host=server.url, password="new-key-of-ours")
     assert await client.reread() is True
     assert first is not None
@@ -275,7 +277,7 @@ async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
 async def test_a_poll_that_queues_while_the_connection_changes_uses_the_new_one(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(transport_cache, "REREAD_INTERVAL", 0.0)
     extra = {"max_requests_per_second": 5}
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
     server.script += [READY] * 5
@@ -311,7 +313,7 @@ async def test_a_429_holds_for_those_who_queue_already(connection: Callable[...,
     ended = await asyncio.gather(*polls, return_exceptions=True)
     assert len(server.seen) == 2
     assert [type(e) for e in ended[1:]] == [TransportError] * 49
-    assert "it was not its turn" in str(ended[1])
+    assert "rate-limit queue" in str(ended[1])
     # Cancelling a job does not queue.
     assert (await client.fetch(CANCEL)).status == 200
     await client.release()
@@ -336,7 +338,7 @@ def test_each_event_loop_has_its_own_client(connection: Callable[..., str], serv
 async def test_waits_that_wake_together_take_turns(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "MAX_IN_FLIGHT", 3)
+    monkeypatch.setattr(request_queue, "MAX_IN_FLIGHT", 3)
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     # What hangs is sent again by aiohttp when it is dropped.
     server.script += [READY] + [HANG] * 3 + [READY] * 8

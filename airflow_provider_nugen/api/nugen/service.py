@@ -23,4 +23,5 @@ NUGEN = Service(
         "The service has no such path: set the extra 'api_revision' of the connection to the other revision "
         "(B or C), and check its base URL (Host)."
     ),
+    key_check="/api/v3/models/base",
 )

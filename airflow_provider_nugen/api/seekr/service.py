@@ -19,4 +19,5 @@ SEEKR = Service(
         422: "Correct the argument that the service names.",
     },
     wrong_route_hint="The service has no such path: check the base URL (Host) of the connection.",
+    key_check="/v1/flow/alignment",
 )
