@@ -32,11 +32,8 @@ class NugenHook(ServiceHook):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    conn_name_attr = "nugen_conn_id"
-    default_conn_name = "nugen_default"
-    conn_type = "nugen"
-    hook_name = "Nugen"
     service = NUGEN
+    default_conn_name = "nugen_default"
 
     def __init__(self, nugen_conn_id: str = default_conn_name) -> None:
         super().__init__(nugen_conn_id)
