@@ -296,7 +296,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
                 raise self.failed(e) from None
             finally:
                 self.hook.close()
-        raise AirflowException(f"{unseen} This task has created it, and a retry goes on with it.")
+        raise AirflowException(f"{unseen} This task created it; a retry will reuse it.")
 
     def _read(self, job_id: str) -> models.DataJob:
         return self.send(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))

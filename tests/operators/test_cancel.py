@@ -259,4 +259,6 @@ def test_deprecation_is_logged_once(service: Service, key: str, logs: Any, monke
     for index in range(3):
         Life(lambda: seekr(wait_for_completion=False), key, map_index=index).run()
     lines = [line for line in logs.at("warning") if "deprecated" in line]
-    assert lines == ["SeekrFlow says that 'create alignment' is deprecated."]
+    assert lines == [
+        f"SeekrFlow says that '{what} is deprecated." for what in ("list alignments'", "create alignment'")
+    ]
