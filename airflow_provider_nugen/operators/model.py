@@ -83,11 +83,10 @@ class ModelOperator(StartOperator):
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         model_id = text(self.model_id, "model_id")
         try:
-            waits = self._take_turn(context, model_id, since)
+            with self.session():
+                waits = self._take_turn(context, model_id, since)
         except ApiError as e:
             raise self.failed(e) from None
-        finally:
-            self.hook.close()
         ids = self.push_xcoms(context, {"model_id": model_id})
         return self.wait(context, model_id) if self.wait_for_completion and waits else ids
 

@@ -262,11 +262,11 @@ class CreateAlignmentOperator(NugenStartOperator):
         if problem := self._missing_benchmark():
             raise invalid(problem)
         return {
-            "name": text(self.name, "name", optional=True),
+            "name": text(self.name, "name", optional=True, number=True),
             "base_model": text(self.base_model, "base_model"),
             "document_ids": id_list(self.document_ids, "document_ids"),
             "benchmark_id": text(self.benchmark_id, "benchmark_id", optional=True),
-            "description": text(self.description, "description", optional=True),
+            "description": text(self.description, "description", optional=True, number=True),
             "workflow_id": text(self.workflow_id, "workflow_id", optional=True),
         }
 
@@ -374,7 +374,7 @@ class CreateEvaluationOperator(NugenStartOperator):
             "benchmark_id": text(self.benchmark_id, "benchmark_id"),
             "model_id_2": text(self.model_id_2, "model_id_2", optional=True),
             "custom_metrics": metrics,
-            "name": text(self.name, "name", optional=True),
+            "name": text(self.name, "name", optional=True, number=True),
         }
 
     def extra_xcoms(self) -> dict[str, Any]:

@@ -15,33 +15,35 @@ from airflow_provider_nugen.compat import AirflowTaskTimeout
 from airflow_provider_nugen.exceptions import (
     JobCancelledError,
     JobFailedError,
+    JobTimeoutError,
     ProviderError,
     RequestRejectedError,
     ServiceUnreachableError,
     final,
+    wait_error,
 )
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
 from airflow_provider_nugen.tasks import WaitsForJob, seconds
-from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
-from airflow_provider_nugen.waiting.waiter import Waiter
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
+from airflow_provider_nugen.waiting.state import WaitSettings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-#: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
-DEFAULT_TIMEOUT = timedelta(days=7)
-OnClear = Literal["new", "adopt"]
-OnChangedInputs = Literal["fail", "new"]
-#: What each way to end a wait without success is to the user.
+#: How a wait without success ends the task: all but one are retryable, since a retry can start another job.
 _ERRORS: dict[Outcome, type[ProviderError]] = {
     Outcome.FAILED: JobFailedError,
     Outcome.CANCELLED: JobCancelledError,
     Outcome.REJECTED: final(RequestRejectedError),
     Outcome.UNREACHABLE: ServiceUnreachableError,
+    Outcome.TIMEOUT: JobTimeoutError,
 }
+#: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
+DEFAULT_TIMEOUT = timedelta(days=7)
+OnClear = Literal["new", "adopt"]
+OnChangedInputs = Literal["fail", "new"]
 
 
 class StartOperator(WaitsForJob, ServiceOperator):
@@ -145,17 +147,25 @@ class StartOperator(WaitsForJob, ServiceOperator):
         ti = context["ti"]
         return self._job_id or ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
 
-    def wait(self, context: Context, job_id: str, method_name: str = "execute_complete") -> Any:
+    def wait(
+        self,
+        context: Context,
+        job_id: str,
+        kind: JobKind[Any] | None = None,
+        method_name: str = "execute_complete",
+    ) -> Any:
         """
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
         :param job_id: the job.
-        :param method_name: the method that goes on afterwards, if it waits in the triggerer.
+        :param kind: the kind of job, if not :attr:`kind`.
+        :param method_name: the method that continues afterwards, if it waits in the triggerer.
         """
         self._job_id = job_id
-        now = time.time()
-        waiter = self.waiter(
+        kind, now = kind or self.kind, time.time()
+        wait = self.begin(
+            kind,
             job_id,
             WaitSettings(
                 poke_interval=seconds(self.poke_interval, "poke_interval"),  # type: ignore[arg-type]  # rendered by now
@@ -165,57 +175,51 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 if self.deferrable and self.execution_timeout
                 else None,
             ),
-            WaitState(now, status=self.job_record(context).status),
+            {"began": now, "status": self.job_record(context).status},
         )
-        self._get_ready_to_kill(job_id)
+        self._get_ready_to_kill(kind, job_id)
         if self._killed:
             self.on_kill()  # was called before there was a job to cancel
-        decision = self.look(waiter)
-        if decision.ending is None and self.deferrable and not self._killed:
+        with self.session():
+            if not self.deferrable:
+                return self.finish(kind, self.wait_here(wait), context)
+            result = self.poke_before_deferring(wait)
+            if result is None and self._killed:
+                result = self.wait_here(wait)
+            if result is not None:
+                return self.finish(kind, result, context)
             # Also with do_xcom_push=False, which is about results: whoever resumes or cancels the wait needs the id.
-            context["ti"].xcom_push(key=self.kind.id_name, value=job_id)
-            # From here on the wait goes on in the triggerer, and what ends the task there cancels the job there.
+            context["ti"].xcom_push(key=kind.id_name, value=job_id)
+            # From here on the wait continues in the triggerer, and what ends the task there cancels the job there.
             self._cancel_target = None
-            self.defer_to(waiter, method_name, cancel_on_kill=self.cancel_on_kill)
-        return self.finish(decision.ending or self._wait_here(waiter, decision), context)
+            self.defer_to(wait, method_name, cancel_on_kill=self.cancel_on_kill)
 
-    def _wait_here(self, waiter: Waiter[Any], decision: Decision) -> WaitResult:
-        while decision.ending is None:
-            time.sleep(decision.sleep)
-            decision = self.look(waiter)
-        return decision.ending
-
-    def finish(self, ending: WaitResult, context: Context) -> dict[str, Any]:
+    def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
         """End the task. A retry polls the job to see whether to go on with it."""
         self._cancel_target = None
-        if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
-            self._cancel(self.hook, self.kind, str(self.job_id(context)))
-        if ending.outcome is not Outcome.SUCCEEDED and (result := ending.result):
-            has_failed = result.get("state") in (FAILED, CANCELLED)
-            self.job_record(context).record_status(str(result.get("status")), has_failed=has_failed)
-        return super().finish(ending, context)
+        if result.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
+            self._cancel(self.hook, kind, str(self.job_id(context)))
+        status = result.result
+        if result.outcome is not Outcome.SUCCEEDED and isinstance(status, dict):
+            has_failed = status.get("state") in (FAILED, CANCELLED)
+            self.job_record(context).record_status(str(status.get("status")), has_failed=has_failed)
+        return super().finish(kind, result, context)
 
-    def failure(self, ending: WaitResult) -> BaseException:
-        """Build the exception that ends the task: retryable unless the service refuses the question."""
-        if ending.outcome is Outcome.EXECUTION_TIMEOUT:
-            return AirflowTaskTimeout(ending.message)
-        return _ERRORS.get(ending.outcome, ProviderError)(
-            ending.message,
-            service=self.kind.service.name,
-            conn_id=self.conn_id,
-            job_id=self._job_id,
-            status=(ending.result or {}).get("status"),
-        )
+    def failure(self, kind: JobKind[Any], result: WaitResult, job_id: str | list[str]) -> BaseException:
+        """Return the exception that ends the task: retryable unless the service refuses the question."""
+        if result.outcome is Outcome.EXECUTION_TIMEOUT:
+            return AirflowTaskTimeout(result.message)
+        return wait_error(_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
 
     # Cancelling.
 
-    def _get_ready_to_kill(self, job_id: str) -> None:
+    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str) -> None:
         hook = self.hook_class(self.conn_id)
         try:
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
         except ApiError:
             return  # the wait itself will say so
-        self._cancel_target = hook, self.kind, job_id
+        self._cancel_target = hook, kind, job_id
 
     def on_kill(self) -> None:
         """Cancel the job that is waited for, if so told and the service can; send nothing more that starts one."""

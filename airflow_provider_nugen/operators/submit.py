@@ -98,11 +98,10 @@ class SubmitOperator(StartOperator):
         # Wrong, it would end a wait for what is paid for by then.
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         try:
-            return self._start(self._attempt(context))
+            with self.session():
+                return self._start(self._attempt(context))
         except ApiError as e:
             raise self.failed(e) from None
-        finally:
-            self.hook.close()
 
     def _attempt(self, context: Context) -> Attempt:
         identity, record, inputs = TaskIdentity(context), self.job_record(context), self.inputs()
