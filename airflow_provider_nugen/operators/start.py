@@ -238,7 +238,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
             self.log.warning("%s cannot cancel: %s goes on, and may be billed.", kind.service.name, subject)
             return
         try:
-            hook.request(kind.cancel.call(**{kind.id_name: job_id}))
+            with hook:
+                hook.request(kind.cancel.call(**{kind.id_name: job_id}))
         except ApiError as e:
             self.log.error("%s could not be cancelled, and may go on: %s", subject, e)
         else:

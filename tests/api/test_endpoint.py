@@ -37,6 +37,11 @@ def error_of(
 # --- what to send
 
 
+def test_the_likeliest_revision_is_spoken_while_nobody_has_said_which() -> None:
+    call = endpoints.ALIGNMENT_STATUS.call(**A)
+    assert call.request("auto", "c") == call.request("B", "c") != call.request("C", "c")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "ids", "method", "b", "c"),
     [

@@ -255,7 +255,7 @@ def test_outputs_and_the_one_that_feeds_fine_tuning(service: Service, key: str) 
 
 
 def test_deprecation_is_logged_once(service: Service, key: str, logs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_nugen.hooks.base._deprecated", set())
+    monkeypatch.setattr("airflow_provider_nugen.hooks.deprecation._logged", set())
     for index in range(3):
         Life(lambda: seekr(wait_for_completion=False), key, map_index=index).run()
     lines = [line for line in logs.at("warning") if "deprecated" in line]
