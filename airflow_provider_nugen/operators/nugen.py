@@ -18,8 +18,9 @@ from airflow_provider_nugen.api.job import CANCELLED, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
 from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
-from airflow_provider_nugen.api.nugen.models import EvaluationResults, TaskStatus, existing_document_id
-from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
+from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
+from airflow_provider_nugen.api.nugen.models import EvaluationResults, existing_document_id
+from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
     JobCancelledError,
@@ -29,14 +30,19 @@ from airflow_provider_nugen.exceptions import (
     final,
 )
 from airflow_provider_nugen.gating import Condition, judge, table, versus
-from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.hooks.nugen import NugenHook
-from airflow_provider_nugen.operators.base import ServiceOperator, id_list
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
+from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.tasks import WaitsForJob
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.operators.base import ListArg, TextArg
 
 
 class NugenOperator(ServiceOperator):
@@ -53,19 +59,23 @@ class NugenOperator(ServiceOperator):
         self.nugen_conn_id = nugen_conn_id
 
 
-class UploadDocumentsOperator(NugenOperator):
+class UploadDocumentsOperator(NugenOperator, StartOperator):
     """
     Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
     does no harm, and a changed file needs another name.
 
-    XComs: ``return_value`` = one dict per file, in the order of the files: ``name``, ``task_id``, ``document_id``,
-    ``ready``. In API revision B an upload returns the id of a task, and ``document_id`` is null until the document is
-    processed; in C, and of a file that exists already, it is known at once, and ``task_id`` is null.
-    ``DocumentStatusSensor`` takes the whole list (``document_id=upload.output``), and pushes the final ids.
-    ``document_ids`` is pushed as soon as all are known. ``uploads`` = the same dicts, also when the task fails
-    half-way: a retry uploads only what is missing (Airflow 3.3 and later; before, the service recognises the names).
+    With ``wait_for_completion`` the task waits until all documents can be used. XComs: ``return_value`` = the list of
+    their final statuses in the order of the files, and ``document_ids`` = their final ids.
+
+    Without it ``return_value`` = one dict per file: ``name``, ``task_id``, ``document_id``, ``ready``. In API revision
+    B an upload returns the id of a task, and ``document_id`` is null until the document is processed; in C, and of a
+    file that exists already, it is known at once, and ``task_id`` is null. ``DocumentStatusSensor`` takes the whole
+    list (``document_id=upload.output``), and pushes the final ids. ``document_ids`` is pushed if all are known.
+
+    ``uploads`` = these dicts in either case, also when the task fails half-way: a retry uploads only what is missing
+    (Airflow 3.3 and later; before, the service recognises the names).
 
     :param files: local paths, URLs such as ``s3://conn@bucket/key``, or ``ObjectStoragePath`` objects; at most 100 MB
         each, checked before anything is sent. Each is streamed.
@@ -73,7 +83,8 @@ class UploadDocumentsOperator(NugenOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id")
+    kind = jobs.DOCUMENT
+    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id", "poke_interval")
 
     #: The service's limit for one file, in bytes.
     max_bytes = 100 * 10**6
@@ -86,13 +97,53 @@ class UploadDocumentsOperator(NugenOperator):
         super().__init__(**kwargs)
         self.files = files
         self.categories = categories
+        self._uploads: list[dict[str, Any]] | None = None
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Upload the files one by one; return the ids that are known."""
-        uploads = self._upload_all(context)
-        if all(upload["document_id"] for upload in uploads):
-            self.push_xcoms(context, {"document_ids": [upload["document_id"] for upload in uploads]})
-        return uploads
+    def execute(self, context: Context) -> Any:
+        """Upload the files one by one, and wait until they can be used if so told."""
+        uploads = self._uploads = self._upload_all(context)
+        if not self.wait_for_completion:
+            if all(upload["document_id"] for upload in uploads):
+                self.push_xcoms(context, {"document_ids": [upload["document_id"] for upload in uploads]})
+            return uploads
+        now = time.time()
+        wait = self.begin(self.kind, self.job_id(context), self.wait_settings(now), {"began": now})
+        with self.session():
+            result = self.poke_before_deferring(wait) if self.deferrable else self.wait_here(wait)
+            if result is None:
+                self.defer_to(wait)
+            return self.finish(self.kind, result, context)
+
+    def job_id(self, context: Context) -> list[dict[str, Any]]:
+        """Return the documents that are waited for: those that were not ready before."""
+        return [upload for upload in self._uploaded(context) if not is_ready(upload)]
+
+    def _uploaded(self, context: Context) -> list[dict[str, Any]]:
+        if self._uploads is None:
+            ti = context["ti"]
+            self._uploads = ti.xcom_pull(task_ids=ti.task_id, key="uploads", map_indexes=ti.map_index)
+        return self._uploads or []
+
+    def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
+        """End the task, with the final status of each document."""
+        uploads = self._uploaded(context)
+        if result.outcome is Outcome.SUCCEEDED:
+            statuses = list(final_statuses(uploads, result.result if isinstance(result.result, list) else []))
+            for upload, status in zip(uploads, statuses, strict=True):
+                if not status["document_id"]:
+                    raise self._error(
+                        f"uploaded {upload['name']!r} (task {upload['task_id']!r}) is {status['status']!r}, but the "
+                        "service names no document id. Ask its support what became of it."
+                    )
+            result = replace(result, result=statuses)
+        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED):
+            UploadRecord(context).clear()  # a retry uploads again
+        return WaitsForJob.finish(self, kind, result, context)
+
+    def _error(self, message: str) -> Exception:
+        return final(UploadError)(
+            f"Nugen (connection {self.conn_id!r}): {message}", service="Nugen", conn_id=self.conn_id
+        )
 
     def _upload_all(self, context: Context) -> list[dict[str, Any]]:
         opened = self._open()
@@ -103,7 +154,9 @@ class UploadDocumentsOperator(NugenOperator):
                 record.add(done[-1])
         finally:
             self.hook.close()
-            self.push_xcoms(context, {"uploads": done})
+            if self.do_xcom_push or self.wait_for_completion:
+                # A wait needs it when it is over, also with do_xcom_push=False, which is about results.
+                context["ti"].xcom_push(key="uploads", value=done)
         return done
 
     def _open(self) -> list[Upload]:
@@ -111,7 +164,7 @@ class UploadDocumentsOperator(NugenOperator):
         opened = [open_file(file, "files", limit=self.max_bytes) for file in file_list(self.files, "files")]
         names = [upload.name for upload in opened]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise final(InvalidArgumentError)(
+            raise invalid(
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
         return opened
@@ -126,11 +179,9 @@ class UploadDocumentsOperator(NugenOperator):
             self.log.info("%r is at the service already: document %r.", upload.name, existing)
             return {"name": upload.name, "task_id": None, "document_id": existing, "ready": self._is_ready(existing)}
         if len(answers) != 1:
-            raise final(UploadError)(
-                f"Nugen (connection {self.conn_id!r}) answered the upload of {upload.name!r} with {len(answers)} ids: "
-                f"{[answer.id for answer in answers]}, so it is not certain which is its document's.",
-                service="Nugen",
-                conn_id=self.conn_id,
+            raise self._error(
+                f"answered the upload of {upload.name!r} with {len(answers)} ids "
+                f"({', '.join(answer.id for answer in answers)}), so it is not certain which is its document's."
             )
         (answer,) = answers
         task_id = None if answer.document_id else answer.id
@@ -173,7 +224,7 @@ class UploadDocumentsOperator(NugenOperator):
         return jobs.DOCUMENT.state(status) is SUCCEEDED
 
 
-class NugenStartOperator(NugenOperator, StartOperator):
+class NugenStartOperator(NugenOperator, SubmitOperator):
     """
     Starts a job at Nugen, which cannot cancel jobs.
 
@@ -198,7 +249,7 @@ class CreateBenchmarkOperator(NugenStartOperator):
     template_fields: Sequence[str] = ("document_ids", "num_questions", "name", "nugen_conn_id", "poke_interval")
 
     def __init__(
-        self, *, document_ids: Sequence[str], num_questions: int, name: str | None = None, **kwargs: Any
+        self, *, document_ids: ListArg, num_questions: int | str | XComArg, name: TextArg | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.document_ids = document_ids
@@ -212,20 +263,20 @@ class CreateBenchmarkOperator(NugenStartOperator):
         try:
             num_questions = _whole_number(self.num_questions, "num_questions")
         except ValueError as e:
-            raise final(InvalidArgumentError)(str(e)) from None
+            raise invalid(str(e)) from None
         return {
             "document_ids": id_list(self.document_ids, "document_ids"),
             "num_questions": num_questions,
-            "name": self.name,
+            "name": text(self.name, "name", optional=True),
         }
 
 
 def _whole_number(value: object, argument: str) -> int:
     """Return a number of at least 1 as it comes out of arguments and templates."""
-    text = str(value).strip()
-    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+    digits = str(value).strip()
+    if isinstance(value, bool) or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
         raise ValueError(f"{argument} is {value!r}; it must be a whole number of at least 1.")
-    return int(text)
+    return int(digits)
 
 
 class UploadBenchmarkOperator(NugenStartOperator):
@@ -256,7 +307,13 @@ class UploadBenchmarkOperator(NugenStartOperator):
     )
 
     def __init__(
-        self, *, file: LocalOrRemote, name: str, document_id: str, description: str | None = None, **kwargs: Any
+        self,
+        *,
+        file: LocalOrRemote,
+        name: TextArg,
+        document_id: TextArg,
+        description: TextArg | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.file = file
@@ -266,7 +323,11 @@ class UploadBenchmarkOperator(NugenStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Return what is submitted."""
-        return {"name": self.name, "document_id": self.document_id, "description": self.description}
+        return {
+            "name": text(self.name, "name"),
+            "document_id": text(self.document_id, "document_id"),
+            "description": text(self.description, "description", optional=True),
+        }
 
     def uploads(self) -> Sequence[Upload]:
         """Check the file; return it in the names of each API revision, of which the one that is spoken is sent."""
@@ -276,7 +337,7 @@ class UploadBenchmarkOperator(NugenStartOperator):
         try:
             items = read_benchmark(content)
         except ValueError as e:
-            raise final(InvalidArgumentError)(f"file {upload.name!r} is not a benchmark: {e}.") from None
+            raise invalid(f"file {upload.name!r} is not a benchmark: {e}.") from None
         return [
             replace(upload, open=partial(BytesIO, write_benchmark(items, revision)), revision=revision)
             for revision in BENCHMARK_REVISIONS
@@ -287,9 +348,12 @@ class CreateAlignmentOperator(NugenStartOperator):
     """
     Start the alignment of a base model with documents; wait for it with ``AlignmentStatusSensor``.
 
-    Without a ``name`` one alignment per attempt is guaranteed: the name that is generated finds the alignment again
-    after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the task fails and
-    lists the candidates when a crash came between sending and the answer.
+    Before it pays, the operator reads the list of base models, and fails if this one cannot be aligned; a list that
+    cannot be read does not stop it.
+
+    Without a ``name`` one alignment per try and its retries is guaranteed: the name that is generated finds the
+    alignment again after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the
+    task fails and lists the candidates when a crash came between sending and the answer.
 
     XComs: ``return_value`` and ``alignment_id``; with ``wait_for_completion`` those of the sensor.
 
@@ -318,12 +382,12 @@ class CreateAlignmentOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        base_model: str,
-        document_ids: Sequence[str],
-        name: str | None = None,
-        benchmark_id: str | None = None,
-        description: str | None = None,
-        workflow_id: str | None = None,
+        base_model: TextArg,
+        document_ids: ListArg,
+        name: TextArg | None = None,
+        benchmark_id: TextArg | None = None,
+        description: TextArg | None = None,
+        workflow_id: TextArg | None = None,
         wait_for: Literal["alignment", "evaluation"] = "alignment",
         **kwargs: Any,
     ) -> None:
@@ -336,32 +400,54 @@ class CreateAlignmentOperator(NugenStartOperator):
         self.workflow_id = workflow_id
         self.wait_for = wait_for
         self.kind = jobs.alignment_kind(wait_for)
-        self._check_benchmark(ValueError)
+        if problem := self._missing_benchmark():
+            raise ValueError(problem)
 
-    def _check_benchmark(self, error: type[Exception]) -> None:
+    def _missing_benchmark(self) -> str:
         if self.wait_for_completion and self.wait_for == "evaluation" and not self.benchmark_id:
-            raise error(
-                "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
-            )
+            return "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
+        return ""
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        self._check_benchmark(AirflowFailException)
+        """Return what is submitted."""
+        if problem := self._missing_benchmark():
+            raise invalid(problem)
         return {
-            "name": self.name,
-            "base_model": self.base_model,
+            "name": text(self.name, "name", optional=True, number=True),
+            "base_model": text(self.base_model, "base_model"),
             "document_ids": id_list(self.document_ids, "document_ids"),
-            "benchmark_id": self.benchmark_id,
-            "description": self.description,
-            "workflow_id": self.workflow_id,
+            "benchmark_id": text(self.benchmark_id, "benchmark_id", optional=True),
+            "description": text(self.description, "description", optional=True, number=True),
+            "workflow_id": text(self.workflow_id, "workflow_id", optional=True),
         }
 
+    def check_before_paying(self) -> None:
+        """Check that the base model can be aligned: one that cannot fails minutes later, and is paid for."""
+        try:
+            models = self.hook.send(endpoints.BASE_MODELS.call())
+        except ApiError as e:
+            self.log.info("Whether the base model can be aligned is not known: %s", e)
+            return
+        wanted = text(self.base_model, "base_model")
+        own = [model for model in models if wanted in (model.model_id, model.model_name)]
+        ready = [model.model_id for model in models if model.alignment_ready]
+        if own and not any(model.alignment_ready is False for model in own):
+            return
+        # A list that does not say what can be aligned proves nothing about a model that is not in it.
+        if own or ready:
+            raise invalid(
+                f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). "
+                + (f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be.")
+            )
 
-class DeployModelOperator(NugenStartOperator):
+
+class DeployModelOperator(NugenOperator, DeployOperator):
     """
     Deploy an aligned model, which costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
 
-    A model is deployed or not, so its own status tells whether a deployment that may have been started runs.
+    A model is deployed or not: a retry goes on with what runs, whoever has started it, else deploys the model. While
+    the service tears the model down after its automatic evaluation, it refuses: then the operator waits for up to ten
+    minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
 
@@ -371,27 +457,20 @@ class DeployModelOperator(NugenStartOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    submission = submissions.DEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, early: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model_id = model_id
-        self.early = early
-
-    def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"model_id": self.model_id, "early": self.early or None}
+    def __init__(self, *, model_id: TextArg, early: bool = False, **kwargs: Any) -> None:
+        super().__init__(model_id=model_id, early=early, **kwargs)
 
 
 class CreateEvaluationOperator(NugenStartOperator):
     """
     Start the evaluation of a model; wait for it with ``EvaluationStatusSensor``.
 
-    Evaluations have no names that the list shows. On Airflow 3.3 and later one per attempt is found again by model,
-    benchmark and time; before, and when several fit, the task fails and lists them. The list does not say what an
-    evaluation compares: when an answer gets lost, one of the same model and benchmark that somebody else started in
-    the same moments can be taken for it.
+    Evaluations have no names that the list shows. On Airflow 3.3 and later one per try and its retries is found again
+    by model, benchmark and time; before, and when several fit, the task fails and lists them. The list does not say
+    what an evaluation compares, so a comparison is not adopted either. An evaluation of the same model and benchmark
+    that somebody else started in the same two minutes can be taken for the task's own.
 
     XComs: ``return_value``, ``evaluation_id`` and ``model_id``.
 
@@ -417,11 +496,11 @@ class CreateEvaluationOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        model_id: str,
-        benchmark_id: str,
-        model_id_2: str | None = None,
-        custom_metrics: Mapping[str, Any] | Sequence[Any] | None = None,
-        name: str | None = None,
+        model_id: TextArg,
+        benchmark_id: TextArg,
+        model_id_2: TextArg | None = None,
+        custom_metrics: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
+        name: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -432,18 +511,26 @@ class CreateEvaluationOperator(NugenStartOperator):
         self.name = name
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
+        metrics = self.custom_metrics
+        if metrics is not None and (not isinstance(metrics, (Mapping, Sequence)) or isinstance(metrics, (str, bytes))):
+            raise invalid(
+                f"custom_metrics is {metrics!r}; it must be an object or a list. If it comes from a template, set "
+                "render_template_as_native_obj=True on the DAG."
+            )
+        if metrics is not None and not metrics:
+            raise invalid(f"custom_metrics is {metrics!r}: pass at least one metric, or None.")
         return {
-            "model_id": self.model_id,
-            "benchmark_id": self.benchmark_id,
-            "model_id_2": self.model_id_2,
-            "custom_metrics": self.custom_metrics,
-            "name": self.name,
+            "model_id": text(self.model_id, "model_id"),
+            "benchmark_id": text(self.benchmark_id, "benchmark_id"),
+            "model_id_2": text(self.model_id_2, "model_id_2", optional=True),
+            "custom_metrics": metrics,
+            "name": text(self.name, "name", optional=True, number=True),
         }
 
     def extra_xcoms(self) -> dict[str, Any]:
-        """Hand the model on, too."""
-        return {"model_id": self.model_id}
+        """Return the model, too."""
+        return {"model_id": text(self.model_id, "model_id")}
 
 
 class EvaluationResultsOperator(NugenOperator):
@@ -455,7 +542,7 @@ class EvaluationResultsOperator(NugenOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, evaluation_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.evaluation_id = evaluation_id
 
@@ -466,30 +553,30 @@ class EvaluationResultsOperator(NugenOperator):
         :raises JobFailedError: if the evaluation failed or was stopped; final.
         :raises AirflowException: if they cannot be read; final if a retry cannot help.
         """
-        try:
-            return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
-        except ApiError as e:
-            if isinstance(e, ApiNotReadyError):
-                self._raise_if_failed()
-            raise self.failed(e) from None
-        finally:
-            self.hook.close()
+        evaluation_id = text(self.evaluation_id, "evaluation_id")
+        with self.session():
+            try:
+                return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=evaluation_id))
+            except ApiError as e:
+                if isinstance(e, ApiNotReadyError):
+                    self._raise_if_failed(evaluation_id)
+                raise self.failed(e) from None
 
-    def _raise_if_failed(self) -> None:
+    def _raise_if_failed(self, evaluation_id: str) -> None:
         """Tell an evaluation that has no results yet from one that will never have any."""
         try:
-            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(self.evaluation_id)))
+            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
         except ApiError:
             return  # what the results said is what counts
         if job_status.is_terminal_failure:
             cls = JobCancelledError if job_status.state is CANCELLED else JobFailedError
             raise final(cls)(
-                f"Nugen (connection {self.conn_id!r}): {jobs.EVALUATION.subject(self.evaluation_id)} has no results, "
+                f"Nugen (connection {self.conn_id!r}): {jobs.EVALUATION.subject(evaluation_id)} has no results, "
                 f"since it is {job_status.status!r}: {job_status.reason or 'the service gives no reason'}. Evaluate "
                 "the model again.",
                 service="Nugen",
                 conn_id=self.conn_id,
-                job_id=self.evaluation_id,
+                job_id=evaluation_id,
                 status=job_status.status,
             )
 
@@ -515,11 +602,12 @@ class GetEvaluationResultsOperator(EvaluationResultsOperator):
         return results.model_dump(mode="json")
 
 
-class UndeployModelOperator(NugenStartOperator):
+class UndeployModelOperator(NugenOperator, UndeployOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    A model that is undeployed already is a success. So running the task again does no harm.
+    A model that is undeployed already is a success. So running the task again does no harm. While the model is being
+    deployed, the operator waits for up to ten minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
 
@@ -527,48 +615,10 @@ class UndeployModelOperator(NugenStartOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    submission = submissions.UNDEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model_id = model_id
-
-    def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"model_id": self.model_id}
-
-    def execute(self, context: Context) -> Any:
-        """Start the undeployment, and wait for it if so told, unless the model is undeployed already."""
-        try:
-            self.hook.request(endpoints.UNDEPLOY_MODEL.call(model_id=self.model_id))
-        except ApiError as e:
-            if not (isinstance(e, ResponseError) and e.status == 400 and self._is_undeployed()):
-                raise self.failed(e) from None
-            self.log.info("Model %r is undeployed already, or about to be.", self.model_id)
-            if self._status(jobs.UNDEPLOYMENT) is None:
-                # It never was deployed, so there is nothing to wait for.
-                return self.push_xcoms(context, {"model_id": self.model_id})
-        finally:
-            self.hook.close()
-        ids = self.push_xcoms(context, {"model_id": self.model_id})
-        return self.wait(context, self.model_id) if self.wait_for_completion else ids
-
-    def _is_undeployed(self) -> bool:
-        """Say whether that is why the service refused; 400 alone can mean other things."""
-        return submissions.is_undeployed(self._status(jobs.UNDEPLOYMENT), self._status(jobs.DEPLOYMENT))
-
-    def _status(self, kind: JobKind[TaskStatus]) -> TaskStatus | None:
-        try:
-            return self.hook.request(kind.call(self.model_id))
-        except NotFoundError:
-            return None
-        except ApiError as e:
-            raise self.failed(e) from None
-
-    def _cancel(self, hook: ServiceHook, job_id: str) -> None:
-        """Let it go on: that a model gets undeployed is what ends its costs."""
-        self.log.info("%s goes on.", self.kind.subject(job_id))
+    def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:
+        super().__init__(model_id=model_id, **kwargs)
 
 
 class EvaluationGateOperator(EvaluationResultsOperator):
@@ -592,7 +642,7 @@ class EvaluationGateOperator(EvaluationResultsOperator):
 
     template_fields: Sequence[str] = ("evaluation_id", "conditions", "nugen_conn_id")
 
-    def __init__(self, *, evaluation_id: str, conditions: Sequence[str] | str, **kwargs: Any) -> None:
+    def __init__(self, *, evaluation_id: TextArg, conditions: ListArg, **kwargs: Any) -> None:
         super().__init__(evaluation_id=evaluation_id, **kwargs)
         self.conditions = conditions
         # A typo must not come out only after hours of training. What a template or an XCom brings is not known yet.
@@ -613,7 +663,7 @@ class EvaluationGateOperator(EvaluationResultsOperator):
                 f"The gate for evaluation {self.evaluation_id!r} (connection {self.conn_id!r}) cannot decide: {e}.",
                 service="Nugen",
                 conn_id=self.conn_id,
-                job_id=self.evaluation_id,
+                job_id=str(self.evaluation_id),
             ) from None
         passed = all(verdict.met for verdict in verdicts)
         self.log.info("Evaluation %r: %s", self.evaluation_id, table(verdicts, model, baseline))
