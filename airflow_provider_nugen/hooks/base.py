@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseHook
 from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse
 from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
+from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import AsyncTransport, SyncTransport, add_context
+from airflow_provider_nugen.hooks.transport import sync_transport
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
 
@@ -27,14 +30,6 @@ ATTEMPTS = 4
 LONGEST_PAUSE = 60.0
 #: Operations whose deprecation this process has logged.
 _deprecated: set[str] = set()
-
-
-async def _upload(settings: Settings, request: Request) -> RawResponse:
-    transport = await AsyncTransport.open(settings)
-    try:
-        return await transport.send(request)
-    finally:
-        await transport.close()
 
 
 class ServiceHook(BaseHook):
@@ -71,7 +66,7 @@ class ServiceHook(BaseHook):
 
     @cached_property
     def _transport(self) -> SyncTransport:
-        return SyncTransport(self.settings)
+        return sync_transport(self.settings)
 
     def get_conn(self) -> Any:
         """Return the ``requests`` session, with the key in its headers."""
@@ -100,16 +95,12 @@ class ServiceHook(BaseHook):
         :raises ApiError: if no answer came, explained.
         """
         settings = self.settings
-        try:
-            request = call.request(settings.revision, self.conn_id)
-            # requests would read a file into memory before it sends it.
-            response = asyncio.run(_upload(settings, request)) if request.uploads else self._transport.send(request)
-            if response.deprecation and call.endpoint.operation not in _deprecated:
-                _deprecated.add(call.endpoint.operation)
-                self.log.warning("%s says that %r is deprecated.", self.service.name, call.endpoint.operation)
-            return response
-        except ApiError as e:
-            raise add_context(e, call, settings) from None
+        with explained(call, settings):
+            response = self._transport.send(call.request(settings.revision, self.conn_id))
+        if response.deprecation and call.endpoint.operation not in _deprecated:
+            _deprecated.add(call.endpoint.operation)
+            self.log.warning("%s says that %r is deprecated.", self.service.name, call.endpoint.operation)
+        return response
 
     def send(self, call: Call[T]) -> T:
         """

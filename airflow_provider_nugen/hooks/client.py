@@ -11,16 +11,20 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider_nugen.api.endpoint import Call, RawResponse
 from airflow_provider_nugen.api.errors import ApiError, TransportError, retry_after_seconds
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings
+from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.rate_limit import RateLimiter
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import AsyncTransport, add_context
+from airflow_provider_nugen.hooks.transport import async_transport
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
 T = TypeVar("T")
 
@@ -152,9 +156,8 @@ class AsyncClient:
             return self._refusal
         transport.in_flight += 1
         try:
-            response = await transport.send(call.request(settings.revision, self.conn_id))
-        except ApiError as e:
-            raise add_context(e, call, settings) from None
+            with explained(call, settings):
+                response = await transport.send(call.request(settings.revision, self.conn_id))
         finally:
             self._tried = settings
             transport.in_flight -= 1
@@ -208,7 +211,7 @@ class AsyncClient:
             try:
                 settings = await aread_settings(self.service, self.conn_id)
                 if old is None or settings != old.settings:
-                    self._transport = await AsyncTransport.open(settings)
+                    self._transport = await async_transport(settings)
                     self._pace.per_second = settings.max_requests_per_second
             except ApiError:
                 if old is None or reread:
