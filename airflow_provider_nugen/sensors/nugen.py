@@ -8,6 +8,7 @@ from typing import Any, Literal
 from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.sensors.base import JobSensor
+from airflow_provider_nugen.tasks import JobIds
 
 
 class NugenSensor(JobSensor):
@@ -43,7 +44,7 @@ class AlignmentStatusSensor(NugenSensor):
     template_fields: Sequence[str] = ("alignment_id", "nugen_conn_id", "poke_interval")
 
     def __init__(
-        self, *, alignment_id: str, wait_for: Literal["alignment", "evaluation"] = "alignment", **kwargs: Any
+        self, *, alignment_id: JobIds, wait_for: Literal["alignment", "evaluation"] = "alignment", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.alignment_id = alignment_id
@@ -64,7 +65,7 @@ class EvaluationStatusSensor(NugenSensor):
     kind = jobs.EVALUATION
     template_fields: Sequence[str] = ("evaluation_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, evaluation_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.evaluation_id = evaluation_id
 
@@ -82,7 +83,7 @@ class DeployStatusSensor(NugenSensor):
     kind = jobs.DEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, model_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
 
@@ -100,7 +101,7 @@ class UndeployStatusSensor(NugenSensor):
     kind = jobs.UNDEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, model_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
 
@@ -118,7 +119,7 @@ class DocumentStatusSensor(NugenSensor):
     kind = jobs.DOCUMENT
     template_fields: Sequence[str] = ("document_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, document_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, document_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.document_id = document_id
 
@@ -136,6 +137,6 @@ class BenchmarkStatusSensor(NugenSensor):
     kind = jobs.BENCHMARK
     template_fields: Sequence[str] = ("benchmark_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, benchmark_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, benchmark_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.benchmark_id = benchmark_id
