@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_nugen.api.seekr import jobs
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.sensors.base import JobSensor
+from airflow_provider_nugen.tasks import JobIds
 
 
 class SeekrSensor(JobSensor):
@@ -38,7 +39,7 @@ class SeekrAlignmentSensor(SeekrSensor):
     kind = jobs.ALIGNMENT
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, alignment_job_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
@@ -59,6 +60,6 @@ class SeekrDataJobSensor(SeekrSensor):
     kind = jobs.DATA_JOB
     template_fields: Sequence[str] = ("data_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, data_job_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, data_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_job_id = data_job_id
