@@ -21,6 +21,7 @@ from airflow_provider_nugen.api.service import AUTO, Service
 
 T = TypeVar("T")
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 #: Statuses after which the same request can succeed later.
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
@@ -32,10 +33,10 @@ MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
-class PerRevision(Generic[V]):
+class PerRevision(Generic[V_co]):
     """Something that differs between the API revisions of a service; ``None`` = not there."""
 
-    values: Mapping[str, V]
+    values: Mapping[str, V_co]
 
     def first(self) -> Any:
         """Return the value of the first revision that has one."""
