@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, models, submissions
-from airflow_provider_nugen.compat import AirflowException
+from airflow_provider_nugen.api.submission import GuardedCall
+from airflow_provider_nugen.exceptions import ServiceUnreachableError
 from airflow_provider_nugen.hooks.seekr import SeekrHook
-from airflow_provider_nugen.operators.base import ServiceOperator, id_list
-from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
+from airflow_provider_nugen.operators.submit import SubmitOperator
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.operators.base import ListArg, TextArg
+
+#: Characters of a data job's name at the most.
+MAX_NAME = 255
 
 
 class SeekrOperator(ServiceOperator):
@@ -32,7 +38,7 @@ class SeekrOperator(ServiceOperator):
         self.seekr_conn_id = seekr_conn_id
 
 
-class SeekrStartOperator(SeekrOperator, StartOperator):
+class SeekrStartOperator(SeekrOperator, SubmitOperator):
     """
     Starts a job at SeekrFlow, which can cancel jobs.
 
@@ -73,11 +79,11 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
     def __init__(
         self,
         *,
-        instructions: str,
-        files: Sequence[str],
-        system_prompt: str | None = None,
-        type: Literal["principle", "context_data"] | None = None,
-        vector_database_id: str | None = None,
+        instructions: TextArg,
+        files: ListArg,
+        system_prompt: TextArg | None = None,
+        type: TextArg | None = None,
+        vector_database_id: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,13 +94,15 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
         self.vector_database_id = vector_database_id
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
+        vector_database_id = text(self.vector_database_id, "vector_database_id", optional=True)
         return {
-            "instructions": self.instructions,
-            "files": id_list(self.files, "files"),
-            "system_prompt": self.system_prompt,
-            "type": self.type,
-            "vector_database_id": self.vector_database_id,
+            "instructions": text(self.instructions, "instructions", number=True),
+            # A vector database can take their place.
+            "files": id_list(self.files, "files", optional=vector_database_id is not None),
+            "system_prompt": text(self.system_prompt, "system_prompt", optional=True, number=True),
+            "type": text(self.type, "type", optional=True),
+            "vector_database_id": vector_database_id,
         }
 
 
@@ -110,15 +118,16 @@ class SeekrCancelAlignmentOperator(SeekrOperator):
 
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
 
-    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the job."""
-        job = self.send(endpoints.CANCEL_ALIGNMENT.call(alignment_job_id=self.alignment_job_id))
-        self.log.info("%s is %s.", jobs.ALIGNMENT.subject(self.alignment_job_id), job.status)
-        self.push_xcoms(context, {"alignment_job_id": self.alignment_job_id})
+        job_id = text(self.alignment_job_id, "alignment_job_id")
+        job = self.send(endpoints.CANCEL_ALIGNMENT.call(alignment_job_id=job_id))
+        self.log.info("%s is %s.", jobs.ALIGNMENT.subject(job_id), job.status)
+        self.push_xcoms(context, {"alignment_job_id": job_id})
         return job.model_dump(mode="json")
 
 
@@ -134,13 +143,14 @@ class SeekrGetAlignmentOutputsOperator(SeekrOperator):
 
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
 
-    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the files."""
-        files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=self.alignment_job_id))
+        job_id = text(self.alignment_job_id, "alignment_job_id")
+        files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=job_id))
         feeding = [file.get("id") for file in files if file.get("purpose") == "fine-tune"]
         self.push_xcoms(context, {"fine_tune_file_id": feeding[0] if feeding else None})
         return files
@@ -187,13 +197,13 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     def __init__(
         self,
         *,
-        job_type: Literal["principle_files", "context_grounded_files", "context_grounded_vector_db"],
-        file_ids: Sequence[str] = (),
-        name: str | None = None,
-        system_prompt: str | None = None,
-        instructions: str | None = None,
-        vector_database_id: str | None = None,
-        method: str | None = None,
+        job_type: TextArg,
+        file_ids: ListArg = (),
+        name: TextArg | None = None,
+        system_prompt: TextArg | None = None,
+        instructions: TextArg | None = None,
+        vector_database_id: TextArg | None = None,
+        method: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -206,14 +216,19 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         self.method = method
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        id_list(self.file_ids, "file_ids")  # wrong ones would be known only when there is a job to add them to
+        """Return what is submitted."""
+        # Wrong ones would be known only when there is a job to add them to.
+        id_list(self.file_ids, "file_ids", optional=True)
+        text(self.method, "method", optional=True)
+        name = text(self.name, "name", optional=True, number=True)
+        if name is not None and len(name) > MAX_NAME:
+            raise invalid(f"name has {len(name)} characters, more than the {MAX_NAME} that SeekrFlow takes.")
         return {
-            "name": self.name,
-            "job_type": self.job_type,
-            "system_prompt": self.system_prompt,
-            "instructions": self.instructions,
-            "vector_database_id": self.vector_database_id,
+            "name": name,
+            "job_type": text(self.job_type, "job_type"),
+            "system_prompt": text(self.system_prompt, "system_prompt", optional=True, number=True),
+            "instructions": text(self.instructions, "instructions", optional=True, number=True),
+            "vector_database_id": text(self.vector_database_id, "vector_database_id", optional=True),
         }
 
     def execute(self, context: Context) -> Any:
@@ -221,31 +236,29 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         job_id = self.start(context)
         self.push_xcoms(context, {"data_job_id": job_id})
         self._add_files(job_id)
-        self.kind = jobs.DATA_JOB_FILES
-        self.wait(context, job_id, method_name="files_ready")
+        self.wait(context, job_id, jobs.DATA_JOB_FILES, method_name="files_ready")
         return self._run(context, job_id)
 
     def files_ready(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger found the files processed."""
-        self.kind = jobs.DATA_JOB_FILES
-        self.finish(WaitResult.from_event(event), context)
+        self.finish(jobs.DATA_JOB_FILES, WaitResult.from_event(event), context)
         return self._run(context, str(self.job_id(context)))
 
     def on_trigger_failure(self, error: Exception, context: Context) -> Any:
         """Go on when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
-        self.kind = jobs.DATA_JOB_FILES
-        ending = self.final_poll(error, context)
-        if ending.outcome is Outcome.SUCCEEDED:
+        kind = jobs.DATA_JOB_FILES
+        result = self.final_poll(kind, error, context)
+        if result.outcome is Outcome.SUCCEEDED:
             job_id = str(self.job_id(context))
             if self._is_ready(job_id) or not self.wait_for_completion:
                 return self._run(context, job_id)
-            self.kind = jobs.DATA_JOB
-            ending = self.final_poll(error, context)
-        return self.finish(ending, context)
+            kind = jobs.DATA_JOB
+            result = self.final_poll(kind, error, context)
+        return self.finish(kind, result, context)
 
     def _add_files(self, job_id: str) -> None:
         """Add the files that a try before this one did not add."""
-        wanted = id_list(self.file_ids, "file_ids")
+        wanted = id_list(self.file_ids, "file_ids", optional=True)
         if not wanted:
             return
         there = {file.file_id for file in self._read_new(job_id).files or ()}
@@ -254,16 +267,15 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     def _run(self, context: Context, job_id: str) -> Any:
         """Start the job unless that was done already, and wait for it if so told."""
-        self.kind = jobs.DATA_JOB
         if self._is_ready(job_id):
             try:
-                self.hook.request(endpoints.START_DATA_JOB.call(data_job_id=job_id))
+                with self.session() as hook:
+                    start = endpoints.START_DATA_JOB.call(data_job_id=job_id)
+                    hook.request(GuardedCall.of(start, self.check_not_killed))
             except ApiError as e:
                 # Its status tells whether the service acted on what it did not answer.
                 if not e.maybe_processed or self._is_ready(job_id):
                     raise self.failed(e) from None
-            finally:
-                self.hook.close()
             self.log.info("Started %s.", self.kind.subject(job_id))
         return self.wait(context, job_id) if self.wait_for_completion else {"data_job_id": job_id}
 
@@ -275,14 +287,18 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         for pause in self.lookup_delays:
             time.sleep(pause)
             try:
-                return self.hook.request(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))
+                with self.session() as hook:
+                    return hook.request(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))
             except NotFoundError as e:
                 unseen = str(e)
             except ApiError as e:
                 raise self.failed(e) from None
-            finally:
-                self.hook.close()
-        raise AirflowException(f"{unseen} This task has created it, and a retry goes on with it.")
+        raise ServiceUnreachableError(
+            f"{unseen} This task created it; a retry will reuse it.",
+            service=self.kind.service.name,
+            conn_id=self.conn_id,
+            job_id=job_id,
+        )
 
     def _read(self, job_id: str) -> models.DataJob:
         return self.send(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))

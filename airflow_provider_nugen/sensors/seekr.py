@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_nugen.api.seekr import jobs
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.sensors.base import JobSensor
+from airflow_provider_nugen.tasks import JobIds
 
 
 class SeekrSensor(JobSensor):
@@ -30,31 +31,35 @@ class SeekrAlignmentSensor(SeekrSensor):
 
     XCom: ``return_value`` (the final status).
 
-    :param alignment_job_id: the job, as ``SeekrCreateAlignmentOperator`` returned it.
+    :param alignment_job_id: the job, as ``SeekrCreateAlignmentOperator`` returned it,
+        or a list of them.
     :param seekr_conn_id: the Airflow connection.
     """
 
     kind = jobs.ALIGNMENT
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
 
 class SeekrDataJobSensor(SeekrSensor):
     """
-    Waits until a data job is done. One that ``needs_review`` fails: a person must act.
+    Waits until a data job is done.
+
+    One that ``needs_review`` fails, since a person must act: the error says whether files failed, or whether there are
+    no files, or no system prompt.
 
     XComs: ``return_value`` (the final status), ``alignment_job_id``.
 
-    :param data_job_id: the job, as ``SeekrCreateDataJobOperator`` returned it.
+    :param data_job_id: the job, as ``SeekrCreateDataJobOperator`` returned it, or a list of them.
     :param seekr_conn_id: the Airflow connection.
     """
 
     kind = jobs.DATA_JOB
     template_fields: Sequence[str] = ("data_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, data_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, data_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_job_id = data_job_id
