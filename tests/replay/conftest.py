@@ -1,0 +1,28 @@
+"""Fixtures of the replay tests."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from operators.support import unhurried
+from sensors.support import logs, no_scheduler, quick_polls, quick_retries
+
+from .recordings import Call
+from .server import Replay, serve
+
+__all__ = ["logs", "no_scheduler", "quick_polls", "quick_retries", "unhurried"]
+
+
+@pytest.fixture
+def replay(connection: Callable[..., str]) -> Iterator[Callable[[Sequence[Call]], Replay]]:
+    """Serve a recording, and make the default connection to it: without extras, as a user does who knows no letter."""
+    with contextlib.ExitStack() as stack:
+
+        def start(calls: Sequence[Call]) -> Replay:
+            served = stack.enter_context(serve(calls))
+            connection("nugen", host=served.url)
+            return served
+
+        yield start
