@@ -66,7 +66,7 @@ statuses = st.sampled_from([200, 200, 200, 201, 204]) | st.integers(100, 999)
 
 
 def call_of(endpoint: Endpoint[Any]) -> Any:
-    path = endpoint.path if isinstance(endpoint.path, str) else next(filter(None, endpoint.path.names.values()))
+    path = endpoint.path if isinstance(endpoint.path, str) else next(filter(None, endpoint.path.values.values()))
     return endpoint.call(**dict.fromkeys(re.findall(r"{(\w+)}", path), "x"))
 
 
