@@ -89,7 +89,8 @@ def test_what_the_service_refuses_is_not_asked_again(
     assert "_default'" in message, "the connection"
     if status not in (410, 413):
         assert "check" in message.lower() or "Correct" in message, "what to do next"
-    assert service.asked(operation) == 1
+    # A key may have been changed since the connection was read.
+    assert service.asked(operation) == (2 if status == 401 else 1)
 
 
 @pytest.mark.parametrize("name", CALLS)
