@@ -21,7 +21,7 @@ MAX_HEADERS = 128
 BUFFER = 2**18
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?")
+_CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(?:\r\n|;[^\r\n]*\r?\n)")
 
 
 class _Reader(io.RawIOBase):
@@ -90,10 +90,13 @@ class StrictResponse(HTTPResponse):
         self._frame()
 
     def _line(self) -> bytes:
+        return self._line_with_end().removesuffix(b"\n").removesuffix(b"\r")
+
+    def _line_with_end(self) -> bytes:
         line = self.fp.readline(MAX_LINE + 3)
         if not line.endswith(b"\n"):
             raise HTTPException("a line is too long" if len(line) > MAX_LINE else "it ends within a line")
-        return line.removesuffix(b"\n").removesuffix(b"\r")
+        return line
 
     def _header_lines(self) -> list[bytes]:
         lines: list[bytes] = []
@@ -154,7 +157,7 @@ class StrictResponse(HTTPResponse):
 
     def _read_chunk(self, amt: int) -> bytes:
         if not self.chunk_left:
-            size = _CHUNK.fullmatch(self._line())
+            size = _CHUNK.fullmatch(self._line_with_end())
             if size is None:
                 raise HTTPException("a chunk has no length")
             self.chunk_left = int(size[1], 16)
