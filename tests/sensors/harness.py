@@ -171,11 +171,11 @@ def through_the_database(deferred: TaskDeferred, ti: TaskInstance, key: str) -> 
     """
     Make the trigger of another process: written as a worker does it, stored, and read as a triggerer does it.
 
-    On the way, its arguments must be plain JSON without the key.
+    On the way, its arguments must be JSON without the key.
     """
     trigger = deferred.trigger
     classpath, kwargs = trigger.serialize()
-    assert all(value is None or type(value) in (str, int, float, bool) for value in kwargs.values()), kwargs
+    assert json.loads(json.dumps(kwargs, allow_nan=False)) == kwargs
     for text in (json.dumps(kwargs, allow_nan=False), repr(trigger), str(trigger), repr(deferred)):
         assert key not in text
     message, _ = _defer_task(deferred, ti, structlog.get_logger())
