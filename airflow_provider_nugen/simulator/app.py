@@ -14,12 +14,16 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_nugen import __version__
-from airflow_provider_nugen.simulator import control, nugen, seekr
+from airflow_provider_nugen.simulator import control, inference, nugen, seekr, seekr_training
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.world import DEFAULT_KEY, Config, RequestRecord, Revision, SimulatorState
 
 #: Prefix of the paths → name, and what says whether a request has the right key.
-_SERVICES = {"/api/v3/": ("nugen", nugen.authorized), "/v1/flow/": ("seekr", seekr.authorized)}
+_SERVICES = {
+    "/api/v3/": ("nugen", nugen.authorized),
+    "/v1/flow/": ("seekr", seekr.authorized),
+    "/v1/inference/": ("seekr", seekr.authorized),
+}
 
 
 def create_app(
@@ -34,6 +38,8 @@ def create_app(
     faults: Iterable[Fault | dict[str, Any]] = (),
     clock: Callable[[], float] = time.time,
     state_file: Path | None = None,
+    seekr_deployments_start: bool = True,
+    model_warmup: float = 0.0,
 ) -> FastAPI:
     """
     Make the simulator of Nugen and SeekrFlow. ``app.state.world`` is what it knows.
@@ -48,6 +54,9 @@ def create_app(
     :param faults: what goes wrong from the beginning.
     :param clock: tells the time in epoch seconds.
     :param state_file: keeps the jobs over a restart.
+    :param seekr_deployments_start: whether a new deployment of SeekrFlow starts by itself, or stays inactive until it
+        is promoted; which of them the real service does is not established.
+    :param model_warmup: for how many simulated seconds after a deployment a model answers 502 and 504.
     """
     config = Config(
         api_key=api_key,
@@ -59,11 +68,16 @@ def create_app(
         durations=durations or {},
         clock=clock,
         state_file=state_file,
+        seekr_deployments_start=seekr_deployments_start,
+        model_warmup=model_warmup,
     )
     world = SimulatorState(config, faults)
     app = SimulatorApp(world)
     app.include_router(nugen.Nugen(world).router)
-    app.include_router(seekr.Seekr(world).router)
+    app.include_router(inference.NugenInference(world).router)
+    alignments = seekr.Seekr(world)
+    app.include_router(alignments.router)
+    app.include_router(seekr_training.SeekrTraining(world, alignments).router)
     app.include_router(control.router)
     app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
     return app

@@ -46,7 +46,7 @@ def authorized(world: SimulatorState, header: str | None) -> bool:
     return header == f"Bearer {world.api_key}"
 
 
-async def _authorize(request: Request, _: Annotated[Any, Security(_bearer)]) -> None:
+async def authorize(request: Request, _: Annotated[Any, Security(_bearer)]) -> None:
     if not authorized(world_of(request), request.headers.get("Authorization")):
         raise HTTPException(401, "Invalid or missing API key")
 
@@ -67,7 +67,7 @@ class Nugen:
     def __init__(self, world: SimulatorState) -> None:
         self.world = world
         self.revision = world.config.nugen_revision
-        self.router = APIRouter(prefix=V3, dependencies=[Depends(_authorize)], tags=["nugen"])
+        self.router = APIRouter(prefix=V3, dependencies=[Depends(authorize)], tags=["nugen"])
         for operation, (method, path, path_c) in ROUTES.items():
             handler: Callable[..., Any] = getattr(self, operation)
             self.router.add_api_route(

@@ -28,9 +28,14 @@ DURATIONS: dict[str, dict[str, float]] = {
     "benchmark": {"PROCESSING": 60},
     "seekr_alignment": {"pending": 5, "queued": 5, "running": 600},
     "data_job": {"file_processing": 20},
+    "seekr_file": {},
+    "fine_tune": {"pending": 5, "queued": 30, "running": 900},
+    "seekr_deployment": {"Pending": 60},
 }
 #: The kinds of SeekrFlow, which writes its words in lower case.
-LOWER_CASE = ("seekr_alignment", "data_job")
+LOWER_CASE = ("seekr_alignment", "data_job", "fine_tune")
+#: The kinds of SeekrFlow whose words are capitalised.
+CAPITALISED = ("seekr_deployment",)
 #: What is there from the beginning, ready to be used.
 SEEDS = {"document": ("doc-demo-1", "doc-demo-2"), "benchmark": ("benchmark-demo-1",)}
 
@@ -48,6 +53,8 @@ class Config:
     durations: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
     state_file: Path | None = None
+    seekr_deployments_start: bool = True
+    model_warmup: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -200,6 +207,8 @@ class SimulatorState:
             word = job.last
         elif job.kind in LOWER_CASE:
             word = word.lower()
+        elif job.kind in CAPITALISED:
+            word = word.capitalize()
         job.end_early(word, self.now(), reason)
         self.save()
 

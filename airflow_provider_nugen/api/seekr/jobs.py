@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob
+from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob, Deployment, FineTune, latest_event
 
 
 def _read_job(answer: AlignmentJob, reading: JobStatus, previous: str | None) -> None:
@@ -72,4 +72,67 @@ DATA_JOB = JobKind(
     xcom_keys=("alignment_job_id",),
     cancel=endpoints.CANCEL_DATA_JOB,
     interpret=_read_data_job,
+)
+
+
+def _read_fine_tune(answer: FineTune, reading: JobStatus, previous: str | None) -> None:
+    latest = latest_event(answer.events or ())
+    reached = f"the last event is of epoch {latest.epoch:g}" if latest and latest.epoch is not None else ""
+    reading.reason = "; ".join(filter(None, [answer.error_analysis, reached if reading.state is FAILED else ""]))
+
+
+FINE_TUNE = JobKind(
+    key="seekr.fine_tune",
+    label="fine-tune",
+    id_name="fine_tune_id",
+    status=endpoints.FINE_TUNE,
+    status_map={word: state for word, state in _STATUS_MAP.items() if word != "STOPPED"} | {"DELETED": CANCELLED},
+    xcom_keys=("fine_tune_id",),
+    cancel=endpoints.CANCEL_FINE_TUNE,
+    interpret=_read_fine_tune,
+)
+
+
+def _read_deployment(answer: Deployment, reading: JobStatus, previous: str | None) -> None:
+    if answer.status.upper() != "INACTIVE":
+        return
+    if (previous or "INACTIVE").upper() == "INACTIVE":
+        reading.stall_reason = "nobody has promoted it: promote it, as SeekrCreateDeploymentOperator does"
+    else:
+        reading.state, reading.reason = CANCELLED, "it was demoted while it started"
+
+
+#: ``Started`` and ``Success`` are words of the vendor's client whose meaning is not established.
+DEPLOYMENT = JobKind(
+    key="seekr.deployment",
+    label="deployment",
+    id_name="deployment_id",
+    status=endpoints.DEPLOYMENT,
+    status_map={
+        "INACTIVE": RUNNING,
+        "PENDING": RUNNING,
+        "STARTED": RUNNING,
+        "ACTIVE": SUCCEEDED,
+        "SUCCESS": SUCCEEDED,
+        "FAILED": FAILED,
+    },
+    xcom_keys=("deployment_id", "model_id"),
+    interpret=_read_deployment,
+)
+
+#: A deployment that is demoted, which ends its cost. One that failed costs nothing either.
+DEMOTION = JobKind(
+    key="seekr.demotion",
+    label="demotion of deployment",
+    id_name="deployment_id",
+    status=endpoints.DEPLOYMENT,
+    status_map={
+        "INACTIVE": SUCCEEDED,
+        "FAILED": SUCCEEDED,
+        "PENDING": RUNNING,
+        "STARTED": RUNNING,
+        "ACTIVE": RUNNING,
+        "SUCCESS": RUNNING,
+    },
+    xcom_keys=("deployment_id",),
 )
