@@ -122,7 +122,16 @@ class SeekrTraining:
 
     async def projects(self, request: Request, skip: _Offset = 0, limit: _Limit = 100) -> dict[str, Any]:
         """List the one project that there is."""
-        fields = {"id": PROJECT, "name": "Simulated project", "description": "There from the beginning"}
+        now = timestamp(self.world.now())
+        fields = {
+            "id": PROJECT,
+            "name": "Simulated project",
+            "description": "There from the beginning",
+            "user_id": 1,
+            **dict.fromkeys(("created_at", "updated_at", "last_modified"), now),
+            "runs": len(self._own("fine_tune", request)),
+            "runs_deployed": len(self._own("seekr_deployment", request)),
+        }
         return {"data": [fields][skip : skip + limit]}
 
     # Files.
