@@ -59,6 +59,7 @@ __all__ = [
     "TaskDeferralTimeout",
     "aget_connection",
     "is_still_deferred",
+    "on_kill_timeout",
     "task_state_store",
     "with_form",
 ]
@@ -132,13 +133,20 @@ def task_state_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
-async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
+def on_kill_timeout() -> float:
+    """Return how many seconds the triggerer gives a trigger's ``on_kill`` (3.3 and later)."""
+    from airflow.configuration import conf
+
+    return float(conf.getint("triggerer", "on_kill_timeout", fallback=30))
+
+
+async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str | list[str]) -> bool:
     """
-    Say whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
+    Return whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
 
     Asked in a trigger's ``on_kill`` (3.3 and later), where the database is out of reach: so by messages to the
-    supervisor. A task that was cleared and has deferred again is deferred, too, but has handed on another job's id. If
-    Airflow cannot be asked, the answer is yes: a job that is cancelled by mistake costs more than one that goes on.
+    supervisor. A task that was cleared and has deferred again is deferred, too, but has pushed another job's id. If
+    Airflow cannot be asked, the answer is yes: a job that is cancelled by mistake costs more than one that continues.
 
     :param ti: the task instance as the triggerer knows it.
     :param xcom_key: the XCom that the task pushed before deferring.

@@ -66,14 +66,14 @@ def wait(duration: float, interval: float, rand: random.Random, estimate: Estima
         KINDS["nugen.evaluation"], "e-1", "nugen_default", settings, WaitState(START, seen=True), rand.random
     )
     now = START + waiter.first_sleep(START)
-    looks = 1
+    looks, call = 1, waiter.next_call()
     while now < START + duration:
         left = START + duration - now
         said = estimate(left, duration, rand) if estimate else {}
         body = json.dumps({"status": "processing", **said}).encode()
-        now += waiter.on_response(RawResponse(200, body), now).sleep
+        now += waiter.on_response(call, RawResponse(200, body), now).sleep
         looks += 1
-    assert waiter.on_response(RawResponse(200, b'{"status": "completed"}'), now).ending is not None
+    assert waiter.on_response(call, RawResponse(200, b'{"status": "completed"}'), now).result is not None
     return looks, now - START - duration
 
 

@@ -17,23 +17,26 @@ from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.endpoint import RawResponse
+from airflow_provider_nugen.api.errors import retry_after_seconds
 from airflow_provider_nugen.api.job import RUNNING, JobKind, JobStatus
 from airflow_provider_nugen.api.nugen import endpoints, jobs
 from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.seekr import jobs as seekr
 from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
-from airflow_provider_nugen.waiting.schedule import estimate, eta_interval
-from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
-from airflow_provider_nugen.waiting.waiter import (
+from airflow_provider_nugen.waiting.schedule import (
     FIRST_RETRY,
-    MAX_FAILURES,
-    MAX_OUTAGE,
     MAX_RETRY_INTERVAL,
     MIN_INTERVAL,
+    estimate,
+    eta_interval,
+)
+from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.waiter import (
+    MAX_FAILURES,
+    MAX_OUTAGE,
     NOT_FOUND_GRACE,
     STALL_TIMEOUT,
     Waiter,
-    retry_after_seconds,
 )
 
 #: When every wait of this module begins: 2026-03-05T05:00:00Z.
@@ -42,9 +45,9 @@ TRANSPORT = errors.TransportError("https://x could not be reached (reset).")
 
 
 def waiter(
-    kind: JobKind[Any] = jobs.ALIGNMENT, memory: WaitState | None = None, rand: float = 1.0, **wanted: Any
+    kind: JobKind[Any] = jobs.ALIGNMENT, state: WaitState | None = None, rand: float = 1.0, **wanted: Any
 ) -> Waiter[Any]:
-    return Waiter(kind, "a-1", "my_conn", WaitSettings(**wanted), memory or WaitState(T0), lambda: rand)
+    return Waiter(kind, "a-1", "my_conn", WaitSettings(**wanted), state or WaitState(T0), lambda: rand)
 
 
 def http(status: int, body: Any = None, retry_after: str | None = None) -> errors.ApiError:
@@ -67,27 +70,32 @@ def tell(wait: Waiter[Any], event: Any, after: float) -> Decision:
     if isinstance(event, bool):
         return wait.on_reread(event, now)
     if isinstance(event, errors.ApiError):
-        return wait.on_error(event, now)
+        return wait.on_error(wait.next_call(), event, now)
     payload = {"model_id": "m-1", "status": event} if isinstance(event, str) else event
-    return wait.on_response(RawResponse(200, json.dumps(payload).encode()), now)
+    return respond(wait, RawResponse(200, json.dumps(payload).encode()), now)
+
+
+def respond(wait: Waiter[Any], response: RawResponse, now: float) -> Decision:
+    """Feed a response to what the waiter wants to ask."""
+    return wait.on_response(wait.next_call(), response, now)
 
 
 def feed(wait: Waiter[Any], *events: tuple[float, Any]) -> Decision:
     """Feed (seconds since the wait began, event) in turn; only the last may end the wait."""
     decision = Decision()
     for after, event in events:
-        assert decision.ending is None, decision.ending
+        assert decision.result is None, decision.result
         decision = tell(wait, event, after)
     return decision
 
 
 def end_of(decision: Decision) -> WaitResult:
-    assert decision.ending is not None, decision
-    return decision.ending
+    assert decision.result is not None, decision
+    return decision.result
 
 
 def texts(decision: Decision, *levels: int) -> list[str]:
-    return [note.text for note in decision.notes if not levels or note.level in levels]
+    return [message.text for message in decision.messages if not levels or message.level in levels]
 
 
 # --- how a wait ends
@@ -137,12 +145,9 @@ def test_a_success_after_a_later_failure_warns() -> None:
     assert "no benchmark" in texts(feed(waiter(), (0, payload)), logging.WARNING)[0]
 
 
-@pytest.mark.parametrize("status", [300, 302, 400, 401, 402, 403, 404, 405, 409, 410, 413, 422])
+@pytest.mark.parametrize("status", [300, 302, 400, 402, 403, 404, 405, 409, 410, 413, 422])
 def test_a_final_status_ends_a_wait_that_has_seen_the_job_at_once(status: int) -> None:
     decision = feed(waiter(), (0, "PROCESSING"), (60, http(status, {"detail": "The words."})))
-    if decision.reread:  # 401
-        decision = Decision()
-        decision = feed(waiter(), (0, "PROCESSING"), (60, http(status, {"detail": "The words."})), (60, False))
     ending = end_of(decision)
     assert (ending.outcome, ending.result) == (Outcome.REJECTED, None)
     assert "the status of alignment 'a-1' could not be read" in ending.message
@@ -174,7 +179,7 @@ def test_the_routers_404_names_the_setting_to_change() -> None:
 
 def test_a_404_is_not_final_while_the_id_is_fresh_and_final_within_a_minute() -> None:
     wait, after, looks = waiter(poke_interval=3600), 0.0, 0
-    while (decision := feed(wait, (after, http(404, {"detail": "Alignment not found"})))).ending is None:
+    while (decision := feed(wait, (after, http(404, {"detail": "Alignment not found"})))).result is None:
         assert decision.sleep > 0
         after, looks = after + decision.sleep, looks + 1
     assert end_of(decision).outcome is Outcome.REJECTED
@@ -186,19 +191,19 @@ def test_a_404_is_not_final_while_the_id_is_fresh_and_final_within_a_minute() ->
 @pytest.mark.parametrize(("after", "ends"), [(0, False), (NOT_FOUND_GRACE - 1, False), (NOT_FOUND_GRACE, True)])
 def test_the_grace_of_a_404_is_measured_from_the_beginning_of_the_wait(after: float, ends: bool) -> None:
     decision = feed(waiter(), (after, http(404, {"detail": "gone"})))
-    assert (decision.ending is not None) is ends
+    assert (decision.result is not None) is ends
     assert after + decision.sleep <= NOT_FOUND_GRACE + MIN_INTERVAL
 
 
 def test_a_job_that_was_seen_and_is_gone_is_gone_even_in_the_first_minute() -> None:
     gone = http(404, {"detail": "gone"})
     assert end_of(feed(waiter(), (0, "PROCESSING"), (5, gone))).outcome is Outcome.REJECTED
-    assert end_of(feed(waiter(memory=WaitState(T0, seen=True)), (5, gone))).outcome is Outcome.REJECTED
+    assert end_of(feed(waiter(state=WaitState(T0, seen=True)), (5, gone))).outcome is Outcome.REJECTED
 
 
 def test_a_fresh_id_that_becomes_visible_is_waited_for() -> None:
     decision = feed(waiter(), (0, http(404, {"detail": "not yet"})), (5, "PROCESSING"))
-    assert (decision.ending, decision.sleep) == (None, 60)
+    assert (decision.result, decision.sleep) == (None, 60)
 
 
 # --- 401
@@ -213,10 +218,22 @@ def test_a_401_asks_for_the_connection_and_ends_the_wait_if_it_is_unchanged() ->
     assert "API key (password)" in ending.message
 
 
+def test_a_key_that_was_accepted_before_is_refused_only_by_a_second_401() -> None:
+    wait = waiter()
+    decision = feed(wait, (0, "PROCESSING"), (60, http(401, {"detail": "bad key"})), (60, False))
+    assert (decision.result, decision.reread, decision.sleep) == (None, False, FIRST_RETRY)
+    ending = end_of(tell(wait, http(401, {"detail": "bad key"}), 65))
+    assert ending.outcome is Outcome.REJECTED
+    assert "bad key" in ending.message
+    wait = waiter()
+    feed(wait, (0, "PROCESSING"), (60, http(401)), (60, False), (65, "PROCESSING"))
+    assert tell(wait, http(401), 125).reread
+
+
 def test_a_changed_connection_is_tried_at_once_and_a_second_401_is_final() -> None:
     wait = waiter()
     decision = feed(wait, (0, http(401)), (0, True))
-    assert (decision.ending, decision.sleep, decision.reread) == (None, 0, False)
+    assert (decision.result, decision.sleep, decision.reread) == (None, 0, False)
     assert "connection has changed" in texts(decision, logging.INFO)[0]
     assert end_of(tell(wait, http(401), 0)).outcome is Outcome.REJECTED
 
@@ -245,7 +262,7 @@ def test_a_401_while_the_connection_cannot_be_read_asks_for_it_again_later() -> 
 
 def test_a_connection_that_stays_unreadable_after_a_401_ends_the_wait_as_an_outage() -> None:
     wait, after = waiter(), 0.0
-    while (decision := feed(wait, (after, http(401)), (after, TRANSPORT))).ending is None:
+    while (decision := feed(wait, (after, http(401)), (after, TRANSPORT))).result is None:
         after += decision.sleep
     assert end_of(decision).outcome is Outcome.UNREACHABLE
     assert after > MAX_OUTAGE
@@ -272,7 +289,7 @@ def test_an_outage_of_ten_minutes_is_survived_and_a_longer_one_ends_the_wait(
 ) -> None:
     wait, after, looks = waiter(poke_interval=poke_interval), 60.0, 0
     tell(wait, "PROCESSING", 0)
-    while (decision := tell(wait, error, after)).ending is None:
+    while (decision := tell(wait, error, after)).result is None:
         assert 0 < decision.sleep <= max(MAX_RETRY_INTERVAL, poke_interval)
         after, looks = after + decision.sleep, looks + 1
     ending = end_of(decision)
@@ -288,12 +305,12 @@ def test_an_outage_of_ten_minutes_is_survived_and_a_longer_one_ends_the_wait(
 
 def test_many_quick_failures_are_not_yet_an_outage() -> None:
     decision = feed(waiter(poke_interval=1), *((after, TRANSPORT) for after in range(0, int(MAX_OUTAGE) + 1, 5)))
-    assert decision.ending is None
+    assert decision.result is None
 
 
 def test_few_slow_failures_are_not_yet_an_outage() -> None:
     events = [(after * 3600.0, TRANSPORT) for after in range(MAX_FAILURES)]
-    assert feed(waiter(), *events[:-1]).ending is None
+    assert feed(waiter(), *events[:-1]).result is None
     assert end_of(feed(waiter(), *events)).outcome is Outcome.UNREACHABLE
 
 
@@ -301,14 +318,14 @@ def test_one_answer_ends_a_run_of_failures() -> None:
     events = [(after * 100.0, TRANSPORT) for after in range(MAX_FAILURES - 1)]
     wait = waiter()
     decision = feed(wait, *events, (900, "PROCESSING"))
-    assert f"can be read again after {MAX_FAILURES - 1} failed looks" in texts(decision, logging.INFO)[-1]
-    assert feed(wait, *((1000 + after, error) for after, error in events)).ending is None
+    assert f"can be read again after {MAX_FAILURES - 1} failed polls" in texts(decision, logging.INFO)[-1]
+    assert feed(wait, *((1000 + after, error) for after, error in events)).result is None
     assert texts(feed(waiter(), (0, "PROCESSING"), (60, "PROCESSING"))) == []
 
 
 def test_with_ignore_failures_no_outage_ends_the_wait_but_a_final_status_does() -> None:
     wait = waiter(ignore_failures=True)
-    assert feed(wait, *((after * 60.0, TRANSPORT) for after in range(1000))).ending is None
+    assert feed(wait, *((after * 60.0, TRANSPORT) for after in range(1000))).result is None
     assert end_of(tell(wait, http(403), 60000)).outcome is Outcome.REJECTED
 
 
@@ -341,7 +358,7 @@ def test_failed_looks_back_off(poke_interval: float, rand: float, sleeps: list[f
 
 
 def test_a_thousand_failures_later_the_sleep_is_still_finite() -> None:
-    wait = waiter(memory=WaitState(T0, failures=100_000, failing_since=T0), ignore_failures=True)
+    wait = waiter(state=WaitState(T0, failures=100_000, failing_since=T0), ignore_failures=True)
     assert tell(wait, TRANSPORT, 1).sleep == MAX_RETRY_INTERVAL
 
 
@@ -460,7 +477,7 @@ def test_without_exponential_backoff_max_wait_means_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "wanted", "rand", "sleep"),
+    ("state", "wanted", "rand", "sleep"),
     [
         (WaitState(T0, seen=True), {}, 0.5, 30),
         (WaitState(T0, seen=True), {}, 0.0, 0),
@@ -472,9 +489,9 @@ def test_without_exponential_backoff_max_wait_means_nothing() -> None:
     ],
 )
 def test_waits_that_are_taken_over_spread_their_first_look(
-    memory: WaitState, wanted: dict[str, Any], rand: float, sleep: float
+    state: WaitState, wanted: dict[str, Any], rand: float, sleep: float
 ) -> None:
-    assert waiter(memory=memory, rand=rand, **wanted).first_sleep(T0) == sleep
+    assert waiter(state=state, rand=rand, **wanted).first_sleep(T0) == sleep
 
 
 # --- deadlines
@@ -525,26 +542,26 @@ def test_a_timeout_names_job_budget_deadline_and_last_status(
     ending = end_of(feed(waiter(**wanted), (0, "PROCESSING"), (end - T0, "PROCESSING")))
     assert (ending.outcome, ending.result) == (outcome, None)
     deadline = datetime.fromtimestamp(end, UTC).isoformat(timespec="seconds")
-    for words in ("alignment 'a-1'", "'my_conn'", budget, deadline, "last status 'PROCESSING'", "The job goes on"):
+    for words in ("alignment 'a-1'", "'my_conn'", budget, deadline, "last status 'PROCESSING'", "The job continues"):
         assert words in ending.message
 
 
 def test_a_timeout_says_if_the_last_look_failed_and_if_no_look_succeeded() -> None:
     message = end_of(feed(waiter(deadline=T0 + 60), (60, TRANSPORT))).message
     assert "its status was never read" in message
-    assert "the last look failed: https://x could not be reached" in message
+    assert "the final poll failed: https://x could not be reached" in message
 
 
 def test_a_wait_that_is_taken_over_keeps_its_deadline_and_its_last_status() -> None:
-    memory = WaitState(T0, seen=True, status="PROCESSING")
-    ending = end_of(feed(waiter(memory=memory, deadline=T0 + 600), (1200, TRANSPORT)))
+    state = WaitState(T0, seen=True, status="PROCESSING")
+    ending = end_of(feed(waiter(state=state, deadline=T0 + 600), (1200, TRANSPORT)))
     assert ending.outcome is Outcome.TIMEOUT
     assert "timeout of 10 min" in ending.message
     assert "last status 'PROCESSING'" in ending.message
 
 
 def test_without_deadlines_a_wait_goes_on() -> None:
-    assert tell(waiter(), "PROCESSING", 10 * 365 * 86400).ending is None
+    assert tell(waiter(), "PROCESSING", 10 * 365 * 86400).result is None
 
 
 # --- the detail
@@ -553,8 +570,8 @@ def test_without_deadlines_a_wait_goes_on() -> None:
 def test_trained_without_a_model_id_is_looked_up_in_the_detail_once() -> None:
     wait = waiter()
     decision = tell(wait, {"status": "READY"}, 0)
-    assert (decision.ending, decision.sleep, decision.reread) == (None, 0, False)
-    assert wait.call.endpoint is endpoints.ALIGNMENT_DETAIL
+    assert (decision.result, decision.sleep, decision.reread) == (None, 0, False)
+    assert wait.next_call().endpoint is endpoints.ALIGNMENT_DETAIL
     ending = end_of(tell(wait, {"status": "READY", "aligned_model_id": "m-1"}, 1))
     assert ending.outcome is Outcome.SUCCEEDED
     assert ending.result is not None
@@ -581,7 +598,7 @@ def test_a_detail_that_has_no_model_id_either_fails_the_wait_naming_it(event: An
 def test_a_detail_that_cannot_be_read_now_is_asked_for_again() -> None:
     wait = waiter()
     assert feed(wait, (0, {"status": "READY"}), (1, http(502))).sleep == FIRST_RETRY
-    assert wait.call.endpoint is endpoints.ALIGNMENT_DETAIL
+    assert wait.next_call().endpoint is endpoints.ALIGNMENT_DETAIL
     assert end_of(tell(wait, "READY", 6)).outcome is Outcome.SUCCEEDED
 
 
@@ -603,7 +620,7 @@ def test_a_detail_that_is_not_there_for_a_kind_is_not_asked_for() -> None:
 def test_ready_without_an_evaluation_for_ten_minutes_has_no_benchmark() -> None:
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
     for after in (0, 300, STALL_TIMEOUT):
-        assert tell(wait, "READY", after).ending is None
+        assert tell(wait, "READY", after).result is None
     ending = end_of(tell(wait, "READY", STALL_TIMEOUT + 60))
     assert ending.outcome is Outcome.FAILED
     for words in ("has been 'READY' for 11 min", "without a benchmark", "wait_for='alignment'"):
@@ -619,7 +636,7 @@ def test_a_job_that_moves_on_is_not_stuck(between: Any) -> None:
     assert (
         feed(
             wait, (0, "READY"), (STALL_TIMEOUT, between), (STALL_TIMEOUT + 60, "READY"), (2 * STALL_TIMEOUT, "READY")
-        ).ending
+        ).result
         is None
     )
 
@@ -656,7 +673,7 @@ def test_an_unknown_word_is_waited_on_and_said_once() -> None:
 
 
 def test_an_unknown_word_is_not_said_again_by_one_who_takes_the_wait_over() -> None:
-    wait = waiter(memory=WaitState(T0, seen=True, status="SOMETHING_NEW"))
+    wait = waiter(state=WaitState(T0, seen=True, status="SOMETHING_NEW"))
     assert texts(tell(wait, "SOMETHING_NEW", 60), logging.WARNING) == []
 
 
@@ -797,52 +814,52 @@ def response(payload: Any, status: int = 200) -> RawResponse:
 
 def test_a_response_is_read_and_decided_on() -> None:
     wait = waiter()
-    assert wait.on_response(response({"status": "PROCESSING"}), T0).sleep == 60
-    assert wait.on_response(response({"detail": "busy"}, 503), T0 + 60).sleep == FIRST_RETRY
-    assert wait.on_response(response(["nonsense"]), T0 + 65).sleep == 2 * FIRST_RETRY
-    ending = end_of(wait.on_response(response({"status": "READY", "model_id": "m-1"}), T0 + 75))
+    assert respond(wait, response({"status": "PROCESSING"}), T0).sleep == 60
+    assert respond(wait, response({"detail": "busy"}, 503), T0 + 60).sleep == FIRST_RETRY
+    assert respond(wait, response(["nonsense"]), T0 + 65).sleep == 2 * FIRST_RETRY
+    ending = end_of(respond(wait, response({"status": "READY", "model_id": "m-1"}), T0 + 75))
     assert ending.outcome is Outcome.SUCCEEDED
 
 
 def test_the_same_text_again_means_the_same_and_says_nothing_new() -> None:
     wait = waiter()
     same = response({"status": "PROCESSING", "progress": 10})
-    assert len(wait.on_response(same, T0).notes) == 1
-    assert wait.on_response(same, T0 + 60) == Decision(60)
-    assert wait.on_response(response({"status": "PROCESSING", "progress": 20}), T0 + 120).notes != ()
+    assert len(respond(wait, same, T0).messages) == 1
+    assert respond(wait, same, T0 + 60) == Decision(60)
+    assert respond(wait, response({"status": "PROCESSING", "progress": 20}), T0 + 120).messages != ()
 
 
 def test_the_same_text_with_another_status_is_another_answer() -> None:
     wait = waiter()
-    wait.on_response(response({"status": "PROCESSING"}), T0)
-    assert wait.on_response(response({"status": "PROCESSING"}, 502), T0 + 60).sleep == FIRST_RETRY
-    assert wait.memory.failures == 1
+    respond(wait, response({"status": "PROCESSING"}), T0)
+    assert respond(wait, response({"status": "PROCESSING"}, 502), T0 + 60).sleep == FIRST_RETRY
+    assert wait.state.failures == 1
 
 
 def test_the_same_text_ends_a_run_of_failures() -> None:
     wait = waiter()
     same = response({"status": "PROCESSING"})
-    wait.on_response(same, T0)
-    wait.on_error(TRANSPORT, T0 + 60)
-    assert "can be read again" in texts(wait.on_response(same, T0 + 65))[0]
-    assert (wait.memory.failures, wait.memory.failing_since, wait.memory.reread) == (0, None, False)
+    respond(wait, same, T0)
+    wait.on_error(wait.next_call(), TRANSPORT, T0 + 60)
+    assert "can be read again" in texts(respond(wait, same, T0 + 65))[0]
+    assert (wait.state.failures, wait.state.failing_since, wait.state.reread) == (0, None, False)
 
 
 def test_the_same_text_does_not_hide_the_deadline_or_that_a_job_is_stuck() -> None:
     ready = response({"status": "READY", "model_id": "m-1"})
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
-    assert wait.on_response(ready, T0).ending is None
-    assert end_of(wait.on_response(ready, T0 + STALL_TIMEOUT + 1)).outcome is Outcome.FAILED
+    assert respond(wait, ready, T0).result is None
+    assert end_of(respond(wait, ready, T0 + STALL_TIMEOUT + 1)).outcome is Outcome.FAILED
     wait = waiter(jobs.EVALUATED_ALIGNMENT, deadline=T0 + 90)
-    assert wait.on_response(ready, T0).ending is None
-    assert end_of(wait.on_response(ready, T0 + 90)).outcome is Outcome.TIMEOUT
+    assert respond(wait, ready, T0).result is None
+    assert end_of(respond(wait, ready, T0 + 90)).outcome is Outcome.TIMEOUT
 
 
 def test_the_detail_is_read_even_if_it_says_the_same_as_the_status() -> None:
     wait = waiter()
     ready = response({"status": "READY"})
-    assert wait.on_response(ready, T0).ending is None
-    assert end_of(wait.on_response(ready, T0)).outcome is Outcome.FAILED
+    assert respond(wait, ready, T0).result is None
+    assert end_of(respond(wait, ready, T0)).outcome is Outcome.FAILED
 
 
 # --- what is kept
@@ -851,12 +868,12 @@ def test_the_detail_is_read_even_if_it_says_the_same_as_the_status() -> None:
 def test_memory_survives_json_and_other_versions() -> None:
     wait = waiter(jobs.EVALUATED_ALIGNMENT)
     feed(wait, (0, {"status": "READY", "progress": "5/10", "eta_seconds": 900}), (60, TRANSPORT))
-    memory = wait.memory
-    assert memory == WaitState(
-        T0, True, "READY", "5/10", T0 + 900, failures=1, failing_since=T0 + 60, stalled_since=T0, reread=False
+    state = wait.state
+    assert state == WaitState(
+        T0, True, "READY", "5/10", T0 + 900, failures=1, failing_since=T0 + 60, stalled_since=T0, due=T0 + 65
     )
-    stored = json.loads(json.dumps({**memory.to_json(), "of_a_later_version": [1]}))
-    assert WaitState.from_json(stored) == memory
+    stored = json.loads(json.dumps({**state.to_json(), "of_a_later_version": [1]}))
+    assert WaitState.from_json(stored) == state
     assert WaitState.from_json({"began": T0}) == WaitState(T0)
 
 
@@ -949,8 +966,8 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
             happened = event
         now += took
         decision = tell(wait, happened, now - T0)
-        if decision.ending:
-            assert WaitResult.from_event(json.loads(json.dumps(decision.ending.to_event()))) == decision.ending
+        if decision.result:
+            assert WaitResult.from_event(json.loads(json.dumps(decision.result.to_event()))) == decision.result
             assert not decision.reread
             assert not decision.sleep
             return
@@ -963,14 +980,14 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
             rereads = looks = 0
             assert decision.sleep > 0
             assert not ends or now + decision.sleep <= min(ends) + 1e-6
-        assert WaitState.from_json(json.loads(json.dumps(wait.memory.to_json()))) == wait.memory
+        assert WaitState.from_json(json.loads(json.dumps(wait.state.to_json()))) == wait.state
         now += decision.sleep
     if ends:
         # Whatever the last look says, it is the last.
         now = max(now, min(ends))
         for happened in (True, "PENDING") if decision.reread else ("PENDING",):
             decision = tell(wait, happened, now - T0)
-        assert decision.ending is not None
+        assert decision.result is not None
 
 
 @given(wanted=wanted, event=failures | payloads, late=st.floats(0, 1e6))
@@ -980,7 +997,7 @@ def test_after_its_deadline_a_wait_goes_on_only_to_read_the_connection_or_the_de
     end = min(filter(None, (wanted.deadline, wanted.execution_deadline)), default=T0)
     wait = waiter(jobs.ALIGNMENT, WaitState(min(T0, end)), **{**asdict(wanted), "deadline": end})
     decision, after, looks = Decision(), end - T0 + late, 0
-    while decision.ending is None:
+    while decision.result is None:
         assert decision.sleep == 0
         decision = tell(wait, True if decision.reread else event, after)
         looks += 1

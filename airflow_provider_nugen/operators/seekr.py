@@ -228,20 +228,20 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     def files_ready(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger found the files processed."""
         self.kind = jobs.DATA_JOB_FILES
-        self.finish(WaitResult.from_event(event), context)
+        self.finish(self.kind, WaitResult.from_event(event), context)
         return self._run(context, str(self.job_id(context)))
 
     def on_trigger_failure(self, error: Exception, context: Context) -> Any:
         """Go on when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
         self.kind = jobs.DATA_JOB_FILES
-        ending = self.final_poll(error, context)
-        if ending.outcome is Outcome.SUCCEEDED:
+        result = self.final_poll(self.kind, error, context)
+        if result.outcome is Outcome.SUCCEEDED:
             job_id = str(self.job_id(context))
             if self._is_ready(job_id) or not self.wait_for_completion:
                 return self._run(context, job_id)
             self.kind = jobs.DATA_JOB
-            ending = self.final_poll(error, context)
-        return self.finish(ending, context)
+            result = self.final_poll(self.kind, error, context)
+        return self.finish(self.kind, result, context)
 
     def _add_files(self, job_id: str) -> None:
         """Add the files that a try before this one did not add."""

@@ -10,20 +10,37 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
-from airflow_provider_nugen.api.job import RUNNING, JobStatus
+from airflow_provider_nugen.api.job import RUNNING, JobKind, JobStatus
 from airflow_provider_nugen.api.submission import Choice, ListedJob, Submission, match_job
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException, AirflowTaskTimeout
+from airflow_provider_nugen.exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    JobTimeoutError,
+    ProviderError,
+    RequestRejectedError,
+    ServiceUnreachableError,
+    final,
+    wait_error,
+)
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.attempt import Attempt
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.tasks import WaitsForJob, seconds
-from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
-from airflow_provider_nugen.waiting.waiter import Waiter
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
+from airflow_provider_nugen.waiting.state import WaitSettings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+#: How a wait without success ends the task: all but one are retryable, since a retry can start another job.
+_ERRORS: dict[Outcome, type[ProviderError]] = {
+    Outcome.FAILED: JobFailedError,
+    Outcome.CANCELLED: JobCancelledError,
+    Outcome.REJECTED: final(RequestRejectedError),
+    Outcome.UNREACHABLE: ServiceUnreachableError,
+    Outcome.TIMEOUT: JobTimeoutError,
+}
 #: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
 DEFAULT_TIMEOUT = timedelta(days=7)
 
@@ -271,8 +288,9 @@ class StartOperator(WaitsForJob, ServiceOperator):
         :param method_name: the method that goes on afterwards, if it waits in the triggerer.
         """
         self._job_id = job_id
-        now = time.time()
-        waiter = self.waiter(
+        kind, now = self.kind, time.time()
+        wait = self.begin(
+            kind,
             job_id,
             WaitSettings(
                 poke_interval=seconds(self.poke_interval, "poke_interval"),
@@ -282,37 +300,32 @@ class StartOperator(WaitsForJob, ServiceOperator):
                 if self.deferrable and self.execution_timeout
                 else None,
             ),
-            WaitState(now),
+            {"began": now},
         )
         self._get_ready_to_kill(job_id)
         if self._killed:
             self.on_kill()  # was called before there was a job to cancel
-        decision = self.look(waiter)
-        if decision.ending is None and self.deferrable:
+        with self.session():
+            if not self.deferrable:
+                return self.finish(kind, self.wait_here(wait), context)
+            if result := self.poke_before_deferring(wait):
+                return self.finish(kind, result, context)
             # Also with do_xcom_push=False, which is about results: whoever resumes or cancels the wait needs the id.
-            context["ti"].xcom_push(key=self.kind.id_name, value=job_id)
-            self.defer_to(waiter, method_name, cancel_on_kill=self.cancel_on_kill)
-        return self.finish(decision.ending or self._wait_here(waiter, decision), context)
+            context["ti"].xcom_push(key=kind.id_name, value=job_id)
+            self.defer_to(wait, method_name, cancel_on_kill=self.cancel_on_kill)
 
-    def _wait_here(self, waiter: Waiter[Any], decision: Decision) -> WaitResult:
-        while decision.ending is None:
-            time.sleep(decision.sleep)
-            decision = self.look(waiter)
-        return decision.ending
-
-    def finish(self, ending: WaitResult, context: Context) -> dict[str, Any]:
+    def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
         """End the task. A retry sees for itself whether there is a job to go on with."""
         self._cancel_target = None
-        if ending.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
+        if result.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, str(self.job_id(context)))
-        return super().finish(ending, context)
+        return super().finish(kind, result, context)
 
-    def failure(self, ending: WaitResult) -> BaseException:
-        """Make the exception that ends the task: retryable unless the service refuses the question."""
-        if ending.outcome is Outcome.EXECUTION_TIMEOUT:
-            return AirflowTaskTimeout(ending.message)
-        cls = AirflowFailException if ending.outcome is Outcome.REJECTED else AirflowException
-        return cls(ending.message)
+    def failure(self, kind: JobKind[Any], result: WaitResult, job_id: str | list[str]) -> BaseException:
+        """Return the exception that ends the task: retryable unless the service refuses the question."""
+        if result.outcome is Outcome.EXECUTION_TIMEOUT:
+            return AirflowTaskTimeout(result.message)
+        return wait_error(_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
 
     # Cancelling.
 

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import structlog
 
+from airflow_provider_nugen.sensors import base as sensors
 from airflow_provider_nugen.simulator import Simulator, run_simulator
 from airflow_provider_nugen.simulator.world import RequestRecord
+from airflow_provider_nugen.triggers import job as triggers
+from airflow_provider_nugen.waiting import schedule
 from airflow_provider_nugen.waiting import waiter as waiting
 
 #: When every simulated world begins, in epoch seconds: 2026-03-05T05:00:00Z.
@@ -167,14 +170,16 @@ def logs(caplog: pytest.LogCaptureFixture, key: str) -> Iterator[Logs]:
 @pytest.fixture(autouse=True)
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow shorter intervals than users may have."""
-    monkeypatch.setattr(waiting, "MIN_INTERVAL", SHORT)
+    monkeypatch.setattr(schedule, "MIN_INTERVAL", SHORT)
+    monkeypatch.setattr(triggers, "MIN_RUN_TIME", 0.0)
+    monkeypatch.setattr(sensors, "MIN_RESCHEDULE", 0.0)
 
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look again soon after a failed look."""
-    monkeypatch.setattr(waiting, "FIRST_RETRY", SHORT)
-    monkeypatch.setattr(waiting, "MAX_RETRY_INTERVAL", SHORT)
+    monkeypatch.setattr(schedule, "FIRST_RETRY", SHORT)
+    monkeypatch.setattr(schedule, "MAX_RETRY_INTERVAL", SHORT)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -163,6 +164,7 @@ def test_deferring_hands_over_the_wait_and_nothing_else(service: Service, key: s
     (deferred,) = run_.deferrals
     _, kwargs = deferred.trigger.serialize()
     began = kwargs.pop("began")
+    assert began < kwargs.pop("due") < time.time() + SHORT
     assert kwargs == {
         "kind": "nugen.alignment",
         "job_id": "a-1",
@@ -176,6 +178,7 @@ def test_deferring_hands_over_the_wait_and_nothing_else(service: Service, key: s
         "use_eta": False,
         "seen": True,
         "status": "PROCESSING",
+        "progress": 0,
         "cancel_on_kill": False,
     }
     assert deferred.timeout is not None

@@ -291,7 +291,7 @@ async def test_a_last_look_that_fails_says_so(service: Service) -> None:
     service.world.add_fault({"action": "status", "status": 502})
     ended = await ending(trigger(deadline=time.time() - 1, began=time.time() - 61, status="PROCESSING"))
     assert ended.outcome is Outcome.TIMEOUT
-    assert "last status 'PROCESSING'; the last look failed: HTTP 502: Simulated 502." in ended.message
+    assert "last status 'PROCESSING'; the final poll failed: HTTP 502: Simulated 502." in ended.message
 
 
 async def test_a_kind_of_job_that_is_unknown_here(service: Service) -> None:
@@ -309,7 +309,7 @@ async def test_a_bug_of_ours_is_an_event_too(service: Service, monkeypatch: pyte
     ended = await ending(trigger())
     assert ended.outcome is Outcome.UNREACHABLE
     assert "broke off (KeyError: 'oops'): a bug in airflow-provider-nugen" in ended.message
-    assert "The job goes on." in ended.message
+    assert "The job continues." in ended.message
 
 
 @pytest.mark.parametrize("kind", KINDS)
