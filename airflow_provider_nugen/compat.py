@@ -61,6 +61,7 @@ __all__ = [
     "is_still_deferred",
     "on_kill_timeout",
     "task_state_store",
+    "task_state_survives_clear",
     "with_form",
 ]
 
@@ -138,6 +139,20 @@ def on_kill_timeout() -> float:
     from airflow.configuration import conf
 
     return float(conf.getint("triggerer", "on_kill_timeout", fallback=30))
+
+
+def task_state_survives_clear() -> bool:
+    """
+    Return whether a clear leaves the task state store as it is: 3.3.
+
+    From 3.4 on a clear discards it, unless the user chooses to keep it: what is found there after a clear is meant to
+    be gone on with.
+    """
+    from airflow.sdk import __version__
+
+    major, minor = __version__.split(".")[:2]
+    # The SDK's version is that of Airflow, less 2: 1.3 comes with 3.3.
+    return (int(major), int(minor)) < (1, 4)
 
 
 async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str | list[str]) -> bool:

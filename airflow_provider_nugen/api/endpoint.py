@@ -96,6 +96,7 @@ class RawResponse:
     retry_after: str | None = None
     deprecation: str | None = None
     revision: str = ""
+    date: str | None = None
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _raw(status: int, body: bytes, headers: Mapping[str, str], settings: Setting
     # Should a service repeat the key, it must not get into a log or an XCom.
     if settings.api_key_bytes in body:
         body = body.replace(settings.api_key_bytes, b"***")
-    return RawResponse(status, body, headers.get("Retry-After"), headers.get("Deprecation"))
+    return RawResponse(status, body, headers.get("Retry-After"), headers.get("Deprecation"), date=headers.get("Date"))
 
 
 class SyncTransport:

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_nugen.api.endpoint import Upload
-from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
-from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.errors import ApiError, ResponseError
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
-from airflow_provider_nugen.api.nugen.models import TaskStatus, existing_document_id
+from airflow_provider_nugen.api.nugen.models import existing_document_id
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_nugen.gating import Condition, judge, table
-from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.hooks.nugen import NugenHook
-from airflow_provider_nugen.operators.base import ServiceOperator, id_list
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.files import LocalOrRemote, open_file
-from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
+from airflow_provider_nugen.operators.submit import SubmitOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
+
+    from airflow_provider_nugen.operators.base import ListArg, TextArg
 
 
 class NugenOperator(ServiceOperator):
@@ -102,7 +103,7 @@ class UploadDocumentsOperator(NugenOperator):
         return ids[0]
 
 
-class NugenStartOperator(NugenOperator, StartOperator):
+class NugenStartOperator(NugenOperator, SubmitOperator):
     """
     Starts a job at Nugen, which cannot cancel jobs.
 
@@ -196,9 +197,12 @@ class CreateAlignmentOperator(NugenStartOperator):
     """
     Start the alignment of a base model with documents; wait for it with ``AlignmentStatusSensor``.
 
-    Without a ``name`` one alignment per attempt is guaranteed: the name that is generated finds the alignment again
-    after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the task fails and
-    lists the candidates when a crash came between sending and the answer.
+    Before it pays, the operator reads the list of base models, and fails if this one cannot be aligned; a list that
+    cannot be read does not stop it.
+
+    Without a ``name`` one alignment per try and its retries is guaranteed: the name that is generated finds the
+    alignment again after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the
+    task fails and lists the candidates when a crash came between sending and the answer.
 
     XComs: ``return_value`` and ``alignment_id``; with ``wait_for_completion`` those of the sensor.
 
@@ -227,12 +231,12 @@ class CreateAlignmentOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        base_model: str,
-        document_ids: Sequence[str],
-        name: str | None = None,
-        benchmark_id: str | None = None,
-        description: str | None = None,
-        workflow_id: str | None = None,
+        base_model: TextArg,
+        document_ids: ListArg,
+        name: TextArg | None = None,
+        benchmark_id: TextArg | None = None,
+        description: TextArg | None = None,
+        workflow_id: TextArg | None = None,
         wait_for: Literal["alignment", "evaluation"] = "alignment",
         **kwargs: Any,
     ) -> None:
@@ -245,32 +249,54 @@ class CreateAlignmentOperator(NugenStartOperator):
         self.workflow_id = workflow_id
         self.wait_for = wait_for
         self.kind = jobs.alignment_kind(wait_for)
-        self._check_benchmark(ValueError)
+        if problem := self._missing_benchmark():
+            raise ValueError(problem)
 
-    def _check_benchmark(self, error: type[Exception]) -> None:
+    def _missing_benchmark(self) -> str:
         if self.wait_for_completion and self.wait_for == "evaluation" and not self.benchmark_id:
-            raise error(
-                "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
-            )
+            return "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
+        return ""
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        self._check_benchmark(AirflowFailException)
+        """Return what is submitted."""
+        if problem := self._missing_benchmark():
+            raise invalid(problem)
         return {
-            "name": self.name,
-            "base_model": self.base_model,
+            "name": text(self.name, "name", optional=True),
+            "base_model": text(self.base_model, "base_model"),
             "document_ids": id_list(self.document_ids, "document_ids"),
-            "benchmark_id": self.benchmark_id,
-            "description": self.description,
-            "workflow_id": self.workflow_id,
+            "benchmark_id": text(self.benchmark_id, "benchmark_id", optional=True),
+            "description": text(self.description, "description", optional=True),
+            "workflow_id": text(self.workflow_id, "workflow_id", optional=True),
         }
 
+    def check_before_paying(self) -> None:
+        """Check that the base model can be aligned: one that cannot fails minutes later, and is paid for."""
+        try:
+            models = self.hook.send(endpoints.BASE_MODELS.call())
+        except ApiError as e:
+            self.log.info("Whether the base model can be aligned is not known: %s", e)
+            return
+        wanted = text(self.base_model, "base_model")
+        own = [model for model in models if wanted in (model.model_id, model.model_name)]
+        ready = [model.model_id for model in models if model.alignment_ready]
+        if own and not any(model.alignment_ready is False for model in own):
+            return
+        # A list that does not say what can be aligned proves nothing about a model that is not in it.
+        if own or ready:
+            raise invalid(
+                f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). "
+                + (f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be.")
+            )
 
-class DeployModelOperator(NugenStartOperator):
+
+class DeployModelOperator(NugenOperator, DeployOperator):
     """
     Deploy an aligned model, which costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
 
-    A model is deployed or not, so its own status tells whether a deployment that may have been started runs.
+    A model is deployed or not: a retry goes on with what runs, whoever has started it, else deploys the model. While
+    the service tears the model down after its automatic evaluation, it refuses: then the operator waits for up to ten
+    minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
 
@@ -280,27 +306,20 @@ class DeployModelOperator(NugenStartOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    submission = submissions.DEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, early: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model_id = model_id
-        self.early = early
-
-    def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"model_id": self.model_id, "early": self.early or None}
+    def __init__(self, *, model_id: TextArg, early: bool = False, **kwargs: Any) -> None:
+        super().__init__(model_id=model_id, early=early, **kwargs)
 
 
 class CreateEvaluationOperator(NugenStartOperator):
     """
     Start the evaluation of a model; wait for it with ``EvaluationStatusSensor``.
 
-    Evaluations have no names that the list shows. On Airflow 3.3 and later one per attempt is found again by model,
-    benchmark and time; before, and when several fit, the task fails and lists them. The list does not say what an
-    evaluation compares: when an answer gets lost, one of the same model and benchmark that somebody else started in
-    the same moments can be taken for it.
+    Evaluations have no names that the list shows. On Airflow 3.3 and later one per try and its retries is found again
+    by model, benchmark and time; before, and when several fit, the task fails and lists them. The list does not say
+    what an evaluation compares, so a comparison is not adopted either. An evaluation of the same model and benchmark
+    that somebody else started in the same two minutes can be taken for the task's own.
 
     XComs: ``return_value``, ``evaluation_id`` and ``model_id``.
 
@@ -326,11 +345,11 @@ class CreateEvaluationOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        model_id: str,
-        benchmark_id: str,
-        model_id_2: str | None = None,
-        custom_metrics: Mapping[str, Any] | Sequence[Any] | None = None,
-        name: str | None = None,
+        model_id: TextArg,
+        benchmark_id: TextArg,
+        model_id_2: TextArg | None = None,
+        custom_metrics: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
+        name: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -341,18 +360,26 @@ class CreateEvaluationOperator(NugenStartOperator):
         self.name = name
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
+        metrics = self.custom_metrics
+        if metrics is not None and (not isinstance(metrics, (Mapping, Sequence)) or isinstance(metrics, (str, bytes))):
+            raise invalid(
+                f"custom_metrics is {metrics!r}; it must be an object or a list. If it comes from a template, set "
+                "render_template_as_native_obj=True on the DAG."
+            )
+        if metrics is not None and not metrics:
+            raise invalid(f"custom_metrics is {metrics!r}: pass at least one metric, or None.")
         return {
-            "model_id": self.model_id,
-            "benchmark_id": self.benchmark_id,
-            "model_id_2": self.model_id_2,
-            "custom_metrics": self.custom_metrics,
-            "name": self.name,
+            "model_id": text(self.model_id, "model_id"),
+            "benchmark_id": text(self.benchmark_id, "benchmark_id"),
+            "model_id_2": text(self.model_id_2, "model_id_2", optional=True),
+            "custom_metrics": metrics,
+            "name": text(self.name, "name", optional=True),
         }
 
     def extra_xcoms(self) -> dict[str, Any]:
-        """Hand the model on, too."""
-        return {"model_id": self.model_id}
+        """Return the model, too."""
+        return {"model_id": text(self.model_id, "model_id")}
 
 
 class GetEvaluationResultsOperator(NugenOperator):
@@ -379,11 +406,12 @@ class GetEvaluationResultsOperator(NugenOperator):
         return results.model_dump(mode="json")
 
 
-class UndeployModelOperator(NugenStartOperator):
+class UndeployModelOperator(NugenOperator, UndeployOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    A model that is undeployed already is a success. So running the task again does no harm.
+    A model that is undeployed already is a success. So running the task again does no harm. While the model is being
+    deployed, the operator waits for up to ten minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
 
@@ -391,48 +419,10 @@ class UndeployModelOperator(NugenStartOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    submission = submissions.UNDEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model_id = model_id
-
-    def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"model_id": self.model_id}
-
-    def execute(self, context: Context) -> Any:
-        """Start the undeployment, and wait for it if so told, unless the model is undeployed already."""
-        try:
-            self.hook.request(endpoints.UNDEPLOY_MODEL.call(model_id=self.model_id))
-        except ApiError as e:
-            if not (isinstance(e, ResponseError) and e.status == 400 and self._is_undeployed()):
-                raise self.failed(e) from None
-            self.log.info("Model %r is undeployed already, or about to be.", self.model_id)
-            if self._status(jobs.UNDEPLOYMENT) is None:
-                # It never was deployed, so there is nothing to wait for.
-                return self.push_xcoms(context, {"model_id": self.model_id})
-        finally:
-            self.hook.close()
-        ids = self.push_xcoms(context, {"model_id": self.model_id})
-        return self.wait(context, self.model_id) if self.wait_for_completion else ids
-
-    def _is_undeployed(self) -> bool:
-        """Say whether that is why the service refused; 400 alone can mean other things."""
-        return submissions.is_undeployed(self._status(jobs.UNDEPLOYMENT), self._status(jobs.DEPLOYMENT))
-
-    def _status(self, kind: JobKind[TaskStatus]) -> TaskStatus | None:
-        try:
-            return self.hook.request(kind.call(self.model_id))
-        except NotFoundError:
-            return None
-        except ApiError as e:
-            raise self.failed(e) from None
-
-    def _cancel(self, hook: ServiceHook, job_id: str) -> None:
-        """Let it go on: that a model gets undeployed is what ends its costs."""
-        self.log.info("%s goes on.", self.kind.subject(job_id))
+    def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:
+        super().__init__(model_id=model_id, **kwargs)
 
 
 class EvaluationGateOperator(NugenOperator):

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, models, submissions
 from airflow_provider_nugen.compat import AirflowException
 from airflow_provider_nugen.hooks.seekr import SeekrHook
-from airflow_provider_nugen.operators.base import ServiceOperator, id_list
-from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
+from airflow_provider_nugen.operators.submit import SubmitOperator
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.operators.base import ListArg, TextArg
+
+#: Characters of a data job's name at the most.
+MAX_NAME = 255
 
 
 class SeekrOperator(ServiceOperator):
@@ -32,7 +37,7 @@ class SeekrOperator(ServiceOperator):
         self.seekr_conn_id = seekr_conn_id
 
 
-class SeekrStartOperator(SeekrOperator, StartOperator):
+class SeekrStartOperator(SeekrOperator, SubmitOperator):
     """
     Starts a job at SeekrFlow, which can cancel jobs.
 
@@ -73,11 +78,11 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
     def __init__(
         self,
         *,
-        instructions: str,
-        files: Sequence[str],
-        system_prompt: str | None = None,
-        type: Literal["principle", "context_data"] | None = None,
-        vector_database_id: str | None = None,
+        instructions: TextArg,
+        files: ListArg,
+        system_prompt: TextArg | None = None,
+        type: TextArg | None = None,
+        vector_database_id: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -88,13 +93,15 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
         self.vector_database_id = vector_database_id
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
+        vector_database_id = text(self.vector_database_id, "vector_database_id", optional=True)
         return {
-            "instructions": self.instructions,
-            "files": id_list(self.files, "files"),
-            "system_prompt": self.system_prompt,
-            "type": self.type,
-            "vector_database_id": self.vector_database_id,
+            "instructions": text(self.instructions, "instructions"),
+            # A vector database can take their place.
+            "files": id_list(self.files, "files", optional=vector_database_id is not None),
+            "system_prompt": text(self.system_prompt, "system_prompt", optional=True),
+            "type": text(self.type, "type", optional=True),
+            "vector_database_id": vector_database_id,
         }
 
 
@@ -110,15 +117,16 @@ class SeekrCancelAlignmentOperator(SeekrOperator):
 
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
 
-    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the job."""
-        job = self.send(endpoints.CANCEL_ALIGNMENT.call(alignment_job_id=self.alignment_job_id))
-        self.log.info("%s is %s.", jobs.ALIGNMENT.subject(self.alignment_job_id), job.status)
-        self.push_xcoms(context, {"alignment_job_id": self.alignment_job_id})
+        job_id = text(self.alignment_job_id, "alignment_job_id")
+        job = self.send(endpoints.CANCEL_ALIGNMENT.call(alignment_job_id=job_id))
+        self.log.info("%s is %s.", jobs.ALIGNMENT.subject(job_id), job.status)
+        self.push_xcoms(context, {"alignment_job_id": job_id})
         return job.model_dump(mode="json")
 
 
@@ -134,13 +142,14 @@ class SeekrGetAlignmentOutputsOperator(SeekrOperator):
 
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
 
-    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the files."""
-        files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=self.alignment_job_id))
+        job_id = text(self.alignment_job_id, "alignment_job_id")
+        files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=job_id))
         feeding = [file.get("id") for file in files if file.get("purpose") == "fine-tune"]
         self.push_xcoms(context, {"fine_tune_file_id": feeding[0] if feeding else None})
         return files
@@ -187,13 +196,13 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
     def __init__(
         self,
         *,
-        job_type: Literal["principle_files", "context_grounded_files", "context_grounded_vector_db"],
-        file_ids: Sequence[str] = (),
-        name: str | None = None,
-        system_prompt: str | None = None,
-        instructions: str | None = None,
-        vector_database_id: str | None = None,
-        method: str | None = None,
+        job_type: TextArg,
+        file_ids: ListArg = (),
+        name: TextArg | None = None,
+        system_prompt: TextArg | None = None,
+        instructions: TextArg | None = None,
+        vector_database_id: TextArg | None = None,
+        method: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -206,14 +215,19 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         self.method = method
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        id_list(self.file_ids, "file_ids")  # wrong ones would be known only when there is a job to add them to
+        """Return what is submitted."""
+        # Wrong ones would be known only when there is a job to add them to.
+        id_list(self.file_ids, "file_ids", optional=True)
+        text(self.method, "method", optional=True)
+        name = text(self.name, "name", optional=True)
+        if name is not None and len(name) > MAX_NAME:
+            raise invalid(f"name has {len(name)} characters, more than the {MAX_NAME} that SeekrFlow takes.")
         return {
-            "name": self.name,
-            "job_type": self.job_type,
-            "system_prompt": self.system_prompt,
-            "instructions": self.instructions,
-            "vector_database_id": self.vector_database_id,
+            "name": name,
+            "job_type": text(self.job_type, "job_type"),
+            "system_prompt": text(self.system_prompt, "system_prompt", optional=True),
+            "instructions": text(self.instructions, "instructions", optional=True),
+            "vector_database_id": text(self.vector_database_id, "vector_database_id", optional=True),
         }
 
     def execute(self, context: Context) -> Any:
@@ -245,7 +259,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     def _add_files(self, job_id: str) -> None:
         """Add the files that a try before this one did not add."""
-        wanted = id_list(self.file_ids, "file_ids")
+        wanted = id_list(self.file_ids, "file_ids", optional=True)
         if not wanted:
             return
         there = {file.file_id for file in self._read_new(job_id).files or ()}

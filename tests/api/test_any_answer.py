@@ -79,7 +79,7 @@ statuses = st.sampled_from([200, 200, 200, 201, 204]) | st.integers(100, 999)
 
 
 def call_of(endpoint: Endpoint[Any]) -> Any:
-    path = endpoint.path if isinstance(endpoint.path, str) else next(filter(None, endpoint.path.values.values()))
+    path = endpoint.path if isinstance(endpoint.path, str) else endpoint.path.first()
     return endpoint.call(**dict.fromkeys(re.findall(r"{(\w+)}", path), "x"))
 
 

@@ -16,6 +16,7 @@ import tenacity.nap
 from sensors import harness
 from sensors.harness import Run, Store
 
+from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator import Fault, Simulator, run_simulator
 from airflow_provider_nugen.simulator.timeline import Job, Stage
@@ -76,6 +77,16 @@ class Life:
     def clear(self) -> None:
         """Clear the task, as a user does in the UI when it is not running."""
         self.ti.max_tries = self.ti.try_number + self.ti.task.retries
+
+
+def is_final(run: Run) -> bool:
+    """Return whether a try failed, and Airflow never retries it."""
+    return isinstance(run.error, AirflowFailException)
+
+
+def is_retryable(run: Run) -> bool:
+    """Return whether a try failed, and a retry may go on."""
+    return isinstance(run.error, AirflowException) and not is_final(run)
 
 
 class Service:

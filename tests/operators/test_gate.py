@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
+from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.operators.nugen import EvaluationGateOperator
 from airflow_provider_nugen.simulator.timeline import Stage
 
-from .support import BENCHMARK, Life, Service
+from .support import BENCHMARK, Life, Service, is_final
 
 METRICS = {"accuracy": 0.92, "uncertainty": 0.08, "note": "text"}
 BASE = {"accuracy": 0.7, "uncertainty": 0.3}
@@ -80,7 +80,7 @@ def test_what_cannot_be_decided_is_no_pass(
     service: Service, key: str, conditions: list[str], compared: bool, says: str
 ) -> None:
     run = gate(service, key, *conditions, compared=compared).run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert says in str(run.error)
 
 
@@ -107,7 +107,7 @@ def test_a_typo_is_known_before_anything_runs(service: Service, key: str, condit
 
     life.make = rendered
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert says in str(run.error)
 
 

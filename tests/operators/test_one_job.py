@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.compat import AirflowException, AirflowFailException
+from airflow_provider_nugen.compat import AirflowFailException
 from airflow_provider_nugen.operators.nugen import (
     CreateAlignmentOperator,
     CreateBenchmarkOperator,
@@ -22,7 +22,7 @@ from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator,
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator.timeline import Stage
 
-from .support import ALIGNMENT, BENCHMARK, DOCUMENTS, POKE, Life, Service
+from .support import ALIGNMENT, BENCHMARK, DOCUMENTS, POKE, Life, Service, is_final, is_retryable
 
 #: How an answer gets lost although the service has acted.
 LOST = {
@@ -89,7 +89,7 @@ def test_what_is_refused_for_long_fails_the_try_and_is_sent_by_the_retry(
 ) -> None:
     service.fault("status", "create_alignment", status=429, retry_after="0", times=4)
     life = Life(alignment, key, memory=memory)
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     assert [life.run().value["alignment_id"]] == service.live()
     # Who remembers that nothing was sent need not look.
     assert service.asked("list_alignments") == (0 if memory else 2)
@@ -100,8 +100,8 @@ def test_a_service_that_stays_down_after_it_acted(service: Service, key: str, me
     service.fault(operation="create_alignment", **LOST["502"])
     down = service.fault("status", "list_alignments", status=502, times=None)
     life = Life(alignment, key, memory=memory)
-    assert life.run().ending is AirflowException
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
+    assert is_retryable(life.run())
     assert down.operation == "list_alignments"
     service.world.clear_faults()
     assert [life.run().value["alignment_id"]] == service.live()
@@ -112,7 +112,7 @@ def test_a_request_that_never_arrived_is_sent_by_the_retry(service: Service, key
     service.fault("drop", "create_alignment")
     life = Life(alignment, key, memory=memory)
     first = life.run()
-    assert first.ending is AirflowException
+    assert is_retryable(first)
     assert "A retry looks again" in str(first.error)
     assert [life.run().value["alignment_id"]] == service.live()
 
@@ -127,7 +127,7 @@ def test_a_try_that_dies_after_its_request(
         def die(*args: Any) -> Any:
             raise KeyboardInterrupt
 
-        patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.record_started", die)
+        patch.setattr("airflow_provider_nugen.operators.identity.JobRecord.record_started", die)
         with pytest.raises(KeyboardInterrupt):
             life.run()
     assert [life.run().value["alignment_id"]] == service.live()
@@ -146,7 +146,7 @@ def test_a_stored_job_that_is_not_found_yet_is_neither_lost_nor_paid_twice(servi
     first = life.run()
     service.fault("status", "alignment_status", status=404)
     second = life.run()
-    assert second.ending is AirflowException
+    assert is_retryable(second)
     assert f"started alignment '{first.value['alignment_id']}'" in str(second.error)
     assert life.run().value == first.value
     assert len(service.live()) == 1
@@ -189,7 +189,7 @@ def test_two_jobs_of_the_generated_name_are_listed(service: Service, key: str) -
     job = service.jobs()[0]
     service.world.add_job("alignment", "twin", [Stage("PROCESSING")], inputs=job.inputs)
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert f"'{job.id}' (PROCESSING, created 20" in str(run.error)
     assert "'twin' (PROCESSING, created 20" in str(run.error)
 
@@ -237,9 +237,9 @@ def test_a_cleared_task_tells_of_its_failed_job(service: Service, key: str, logs
             return super().wait(context, job_id_, then)
 
     life.make = lambda: Failing(task_id="align", name="mine", retries=3, wait_for_completion=True, **ALIGNMENT)
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     life.clear()
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     (line,) = [line for line in logs.at("warning") if "Before it was cleared" in line]
     assert f"alignment '{job_id[0]}': FAILED. It starts another one now." in line
 
@@ -282,11 +282,11 @@ def test_a_name_that_the_user_chose_is_never_used_to_adopt(service: Service, key
     service.fault(operation="create_alignment", **LOST["dropped"])
     life = Life(lambda: alignment(name="A name of my own"), key, memory=memory)
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     (job_id,) = service.live()
     assert f"'{job_id}' (PROCESSING" in str(run.error)
     assert "none is adopted and none is started" in str(run.error)
-    assert life.run().ending is AirflowFailException
+    assert is_final(life.run())
     assert service.live() == [job_id]
 
 
@@ -294,7 +294,7 @@ def test_jobs_of_other_names_are_no_candidates(service: Service, key: str) -> No
     service.world.add_job("alignment", "other", [Stage("PROCESSING")], inputs={**ALIGNMENT, "name": "other"})
     service.fault("drop", "create_alignment")
     life = Life(lambda: alignment(name="mine"), key)
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     assert life.run().value["alignment_id"] == service.live()[-1]
 
 
@@ -311,7 +311,7 @@ def test_a_job_of_the_chosen_name_is_a_candidate_whatever_else_the_list_says(ser
 
     service.world.add_job = shown_otherwise  # type: ignore[method-assign]
     try:
-        assert life.run().ending is AirflowFailException
+        assert is_final(life.run())
     finally:
         service.world.add_job = original  # type: ignore[method-assign]
 
@@ -324,7 +324,7 @@ def test_an_old_job_of_the_chosen_name_is_no_candidate(service: Service, key: st
         life = Life(lambda: alignment(name="mine"), key, memory=memory)
         service.world.clear_faults()
         service.fault("drop", "create_alignment")
-        assert life.run().ending is AirflowException
+        assert is_retryable(life.run())
         new = life.run().value["alignment_id"]
         assert new != "old"
         service.world.stop_job(new)
@@ -356,7 +356,7 @@ def test_an_evaluation_of_a_dead_try_is_found_only_with_memory(
             def die(*args: Any) -> Any:
                 raise KeyboardInterrupt
 
-            patch.setattr("airflow_provider_nugen.operators.attempt.Attempt.record_started", die)
+            patch.setattr("airflow_provider_nugen.operators.identity.JobRecord.record_started", die)
             with pytest.raises(KeyboardInterrupt):
                 life.run()
         run = life.run()
@@ -370,7 +370,7 @@ def test_two_evaluations_alike_are_listed(service: Service, key: str) -> None:
     service.world.add_job("evaluation", "twin", [Stage("PROCESSING")], inputs=make().inputs())
     service.fault(operation="create_evaluation", **LOST["502"])
     run = Life(make, key).run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     for job_id in service.live("evaluation"):
         assert repr(job_id) in str(run.error)
 
@@ -384,7 +384,7 @@ def test_an_evaluation_is_not_adopted_when_the_list_does_not_show_all_it_was_cre
     service.fault("drop", "create_evaluation")
     service.world.add_job("evaluation", "single", [Stage("PROCESSING")], inputs=evaluation(service)().inputs())
     run = Life(make, key).run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert "'single'" in str(run.error)
 
 
@@ -394,7 +394,7 @@ def test_a_cleared_evaluation_does_not_adopt_the_one_before(service: Service, ke
     first = life.run().value["evaluation_id"]
     life.clear()
     service.fault("drop", "create_evaluation")
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     second = life.run().value["evaluation_id"]
     assert second != first
     assert len(service.live("evaluation")) == 2
@@ -444,7 +444,7 @@ def test_a_list_that_takes_no_notice_of_the_offset_does_not_go_on_for_ever(
     original = ServiceHook.request
     monkeypatch.setattr(ServiceHook, "request", request)
     service.fault("drop", "create_evaluation")
-    assert Life(evaluation(service), key).run().ending is AirflowException
+    assert is_retryable(Life(evaluation(service), key).run())
     assert len(calls) == 2 * 2  # looks, and pages each
 
 
@@ -466,7 +466,7 @@ def test_a_deployment_that_never_began_is_sent_again(make_service: Callable[...,
         model_id = service.trained()
         service.fault("drop", "deploy")
         life = Life(lambda model=model_id: DeployModelOperator(task_id="deploy", model_id=model, retries=1), key)
-        assert life.run().ending is AirflowException
+        assert is_retryable(life.run())
         assert life.run().value == {"model_id": model_id}
         assert service.asked("deploy") == 2
 
@@ -488,7 +488,7 @@ def test_an_old_deployment_is_not_adopted_without_memory(service: Service, key: 
     life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=False)
     life.ti.try_number = 1
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert repr(model_id) in str(run.error)
 
 
@@ -511,9 +511,9 @@ def test_a_benchmark_that_may_have_been_made_is_not_made_again(
     life = Life(makes[kind], key)
     service.fault(operation=f"{kind}_benchmark", **LOST[fault])
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert "has no list to look for it" in str(run.error)
-    assert life.run().ending is AirflowFailException
+    assert is_final(life.run())
     assert len(service.jobs("benchmark")) == 1
     life.clear()
     assert life.run().value["benchmark_id"] == service.jobs("benchmark")[-1].id
@@ -534,7 +534,7 @@ def test_a_seekr_alignment_that_may_have_been_started_is_named_not_adopted(
     service.fault(operation="seekr_generate", **LOST[fault])
     life = Life(seekr, key)
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     (job,) = [job for job in service.jobs("seekr_alignment") if job.id != "old"]
     assert repr(job.id) in str(run.error)
     assert "'old'" not in str(run.error)
@@ -546,10 +546,10 @@ def test_without_memory_jobs_from_before_the_dag_run_are_no_candidates(service: 
     old.created -= 86400
     life = Life(seekr, key, memory=False)
     service.fault("status", "seekr_generate", status=429, retry_after="0", times=4)
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     assert life.run().value["alignment_job_id"] != "old"
     # Of one that a try of this run may have started, that cannot be said.
-    assert life.run().ending is AirflowFailException
+    assert is_final(life.run())
     life.began = datetime.now(UTC) - timedelta(days=2)
     run = life.run()
     assert "'old'" in str(run.error)
@@ -567,7 +567,7 @@ def test_a_data_job_is_one_whatever_answer_gets_lost(
     life = Life(lambda: data_job(file_ids=["f-1", "f-2"]), key, memory=memory)
     run = life.run()
     if operation == "seekr_add_files":
-        assert run.ending is AirflowException
+        assert is_retryable(run)
         run = life.run()
     (job,) = service.jobs("data_job")
     assert run.value == {"data_job_id": job.id}
@@ -589,7 +589,7 @@ def test_a_data_job_that_is_not_visible_at_once_is_not_given_up(make_service: Ca
     service.fault("status", **missing, times=len(StartOperator.lookup_delays))
     life = Life(lambda: data_job(file_ids=["f-1", "f-2"]), key)
     run = life.run()
-    assert run.ending is AirflowException
+    assert is_retryable(run)
     assert "a retry goes on with it" in str(run.error)
     (other,) = life.run().value.values()
     assert [job.id for job in service.jobs("data_job")] == [job, other]
@@ -603,12 +603,12 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
     life = Life(lambda: data_job(deferrable=False), key, memory=memory)
     # The first try ends before it has looked.
     service.fault("status", "seekr_data_job", status=404, times=len(StartOperator.lookup_delays))
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     (job,) = service.jobs("data_job")
     job.overrides = {"status": "needs_review"}
     for _ in range(2):
         run = life.run()
-        assert run.ending is AirflowException
+        assert is_retryable(run)
         assert "a person must look" in str(run.error)
     job.overrides = {"status": "ready_to_start"}
     assert life.run().value == {"data_job_id": job.id}
@@ -621,12 +621,12 @@ def test_a_refused_request_does_not_settle_what_was_doubtful_before(service: Ser
     # Acted on, but neither answered nor listed yet.
     service.fault(operation="create_alignment", **LOST["502"])
     service.fault("status", "list_alignments", status=502, times=None)
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     (job,) = service.live()
     service.world.clear_faults()
     hidden = service.world.jobs.pop(("alignment", job))
     service.fault("status", "create_alignment", status=429, retry_after="0", times=4)
-    assert life.run().ending is AirflowException
+    assert is_retryable(life.run())
     service.world.jobs["alignment", job] = hidden
     assert life.run().value == {"alignment_id": job}
     assert service.live() == [job]
@@ -637,7 +637,7 @@ def test_a_list_that_is_not_there_is_not_taken_for_an_empty_one(service: Service
     service.fault("status", "list_alignments", status=404)
     life = Life(alignment, key)
     run = life.run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert "list alignments" in str(run.error)
     assert len(service.live()) == 1
 
@@ -648,6 +648,6 @@ def test_no_data_job_is_made_for_files_that_cannot_be_added(
 ) -> None:
     service = make_service()
     run = Life(lambda: data_job(file_ids=file_ids), key).run()
-    assert run.ending is AirflowFailException
+    assert is_final(run)
     assert "file_ids" in str(run.error)
     assert not service.jobs("data_job")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from airflow_provider_nugen.api.chat import chat_endpoint
 from airflow_provider_nugen.api.endpoint import Endpoint, per_revision
-from airflow_provider_nugen.api.models import list_of, read_any
+from airflow_provider_nugen.api.models import list_of
 from airflow_provider_nugen.api.nugen import models
 from airflow_provider_nugen.api.nugen.service import NUGEN
 
@@ -114,7 +114,7 @@ CREATE_EVALUATION = Endpoint(
     },
 )
 #: The same path in all revisions, so it tests host and key whatever ``api_revision`` says.
-BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", read_any)
+BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", models.read_base_models)
 
 LIST_ALIGNMENTS = Endpoint(
     NUGEN,
@@ -140,6 +140,14 @@ DOCUMENT_STATUS = Endpoint(
     "GET",
     per_revision(B=f"{_V3}/documents/{{document_id}}", C=f"{_V3}/documents/{{document_id}}/status"),
     models.DocumentStatus.read,
+)
+#: Where revision C lists benchmarks is not known.
+LIST_BENCHMARKS = Endpoint(
+    NUGEN,
+    "list benchmarks",
+    "GET",
+    per_revision(B=f"{_V3}/benchmark/list", C=None),
+    list_of(models.ListedBenchmark, "benchmarks"),
 )
 CREATE_BENCHMARK = Endpoint(
     NUGEN,

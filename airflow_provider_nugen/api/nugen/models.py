@@ -174,6 +174,41 @@ class CreateBenchmarkResponse(NugenModel):
     num_questions: int | None = _names("num_questions", "n_samples", "numQuestions")
 
 
+class ListedBenchmark(NugenModel):
+    """A benchmark as revision B's list shows it."""
+
+    benchmark_id: str = Field(validation_alias=AliasChoices("benchmark_id", "id", "benchmarkId"))
+    benchmark_name: str | None = _names("benchmark_name", "name", "benchmarkName")
+    status: str = ""
+    document_ids: list[str] | None = _names("document_ids", "documents", "documentIds")
+    num_questions: int | None = _names("num_questions", "n_samples", "numQuestions")
+    created_at: Timestamp | None = None
+
+
+class BaseModelInfo(NugenModel):
+    """A base model; ``alignment_ready`` is null where the list does not say whether it can be aligned."""
+
+    model_id: str = Field(validation_alias=AliasChoices("model_id", "id", "modelId"))
+    model_name: str | None = _names("model_name", "name", "modelName")
+    alignment_ready: bool | None = None
+
+
+def read_base_models(payload: object) -> list[BaseModelInfo]:
+    """
+    Read the list of base models: bare, or as ``{"models": [...]}``.
+
+    What cannot be read is left out, since the list only ever helps: an empty one says that nothing is known.
+    """
+    items = payload.get("models") if isinstance(payload, dict) else payload
+    models = []
+    for item in items if isinstance(items, list) else ():
+        try:
+            models.append(BaseModelInfo.read(item))
+        except ValueError:
+            continue
+    return models
+
+
 class ListedEvaluation(NugenModel):
     """An evaluation as the list shows it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_provider_nugen.api.seekr import endpoints, jobs
 from airflow_provider_nugen.api.submission import ListedJob, Submission
 
-#: The list does not show what a job was created with: one that may be ours can be named, but not adopted.
+#: The list does not show what a job was created with: one that may be the task's own can be named, but not adopted.
 ALIGNMENT = Submission(
     kind=jobs.ALIGNMENT,
     create=endpoints.CREATE_ALIGNMENT,

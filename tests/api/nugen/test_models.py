@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.nugen.endpoints import LIST_ALIGNMENTS, LIST_EVALUATIONS
+from airflow_provider_nugen.api.nugen.endpoints import BASE_MODELS, LIST_ALIGNMENTS, LIST_BENCHMARKS, LIST_EVALUATIONS
 from airflow_provider_nugen.api.nugen.models import (
     AlignmentStatus,
     CreateAlignmentResponse,
@@ -313,11 +313,32 @@ def test_a_created_benchmark_has_an_id(name: str) -> None:
     assert (created.benchmark_id, created.num_questions) == ("k-1", 5)
 
 
+@pytest.mark.parametrize(
+    ("payload", "models"),
+    [
+        (
+            {"models": [{"model_id": "b-1", "alignment_ready": True}, {"id": "b-2", "alignment_ready": False}]},
+            [("b-1", True), ("b-2", False)],
+        ),
+        ([{"modelId": "b-1"}, {"model_id": "b-2", "alignment_ready": "perhaps"}], [("b-1", None), ("b-2", None)]),
+        ({"models": ["b-1", {}, {"model_id": "b-2"}]}, [("b-2", None)]),
+        ({"models": None}, []),
+        ({}, []),
+        (None, []),
+    ],
+)
+def test_base_models_say_whether_they_can_be_aligned(payload: object, models: list[tuple[str, bool | None]]) -> None:
+    assert [(model.model_id, model.alignment_ready) for model in BASE_MODELS.read(payload)] == models
+
+
 def test_the_lists_are_taken_out_of_their_objects() -> None:
     alignments = LIST_ALIGNMENTS.read({"alignment_projects": [WRITTEN["A"], WRITTEN["B"]]})
     assert [alignment.alignment_id for alignment in alignments] == ["a-1", "a-1"]
     evaluations = LIST_EVALUATIONS.read({"evaluations": [{"evaluation_id": "e-1"}], "total": 1})
     assert [evaluation.evaluation_id for evaluation in evaluations] == ["e-1"]
+    item = {"id": "k-1", "benchmark_name": "mine", "status": "READY", "documents": ["d-1"], "num_questions": 5}
+    (benchmark,) = LIST_BENCHMARKS.read({"benchmarks": [item]})
+    assert (benchmark.benchmark_id, benchmark.benchmark_name, benchmark.document_ids) == ("k-1", "mine", ["d-1"])
 
 
 @pytest.mark.parametrize(
