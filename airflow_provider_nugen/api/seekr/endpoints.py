@@ -176,7 +176,7 @@ FINE_TUNE_EVENTS = Endpoint(
     "get events of fine-tune",
     "GET",
     f"{_V1}/fine-tunes/{{fine_tune_id}}/events",
-    list_of(models.FineTuneEvent, "data"),
+    models.read_events,
 )
 #: The verb is PUT. Cancelling twice is the same as cancelling once.
 CANCEL_FINE_TUNE = Endpoint(

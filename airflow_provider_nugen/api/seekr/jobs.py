@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus, Supplement
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob, Deployment, FineTune, latest_event
+from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob, Deployment, FineTune
 
 
 def _read_job(answer: AlignmentJob, reading: JobStatus, previous: str | None) -> None:
@@ -76,11 +76,15 @@ DATA_JOB = JobKind(
 
 
 def _read_fine_tune(answer: FineTune, reading: JobStatus, previous: str | None) -> None:
-    latest = latest_event(answer.events or ())
-    reached = f"the last event is of epoch {latest.epoch:g}" if latest and latest.epoch is not None else ""
-    reading.reason = "; ".join(filter(None, [answer.error_analysis, reached if reading.state is FAILED else ""]))
+    epoch, loss = answer.epoch, answer.loss
+    done = "" if epoch is None else f"{epoch:g}/{answer.n_epochs} epochs" if answer.n_epochs else f"epoch {epoch:g}"
+    trained = ", ".join(filter(None, [done, "" if loss is None else f"loss {loss:g}"]))
+    reading.progress = trained or None
+    if reading.state is FAILED:
+        reading.reason = "; ".join(filter(None, [answer.error_analysis, trained and f"it had trained {trained}"]))
 
 
+#: A fine-tune has no progress of its own: how the training goes stands in its events.
 FINE_TUNE = JobKind(
     key="seekr.fine_tune",
     label="fine-tune",
@@ -90,6 +94,11 @@ FINE_TUNE = JobKind(
     xcom_keys=("fine_tune_id",),
     cancel=endpoints.CANCEL_FINE_TUNE,
     interpret=_read_fine_tune,
+    supplement=Supplement(
+        endpoints.FINE_TUNE_EVENTS,
+        is_wanted=lambda answer: not answer.events and answer.status.upper() in ("RUNNING", "COMPLETED", "FAILED"),
+        add=lambda answer, events: answer.model_copy(update={"events": events}),
+    ),
 )
 
 
@@ -117,6 +126,7 @@ DEPLOYMENT = JobKind(
         "FAILED": FAILED,
     },
     xcom_keys=("deployment_id", "model_id"),
+    cancel=endpoints.DEMOTE_DEPLOYMENT,
     interpret=_read_deployment,
 )
 

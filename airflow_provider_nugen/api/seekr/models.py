@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, computed_field
+from pydantic import BeforeValidator, Field, computed_field
 
 from airflow_provider_nugen.api.models import Progress, ServiceModel, Timestamp
 
@@ -129,7 +129,30 @@ class FineTune(ServiceModel):
     inference_available: bool | None = None
     description: str | None = None
     error_analysis: str | None = None
-    events: list[Any] | None = None
+    #: In the order of the service. Not part of a result, since there can be many.
+    events: list[Any] | None = Field(None, exclude=True)
+
+    @property
+    def latest_event(self) -> FineTuneEvent | None:
+        """The event that tells how far the training is: of those with metrics the newest."""
+        readable = [FineTuneEvent.read(event) for event in self.events or () if isinstance(event, Mapping)]
+        telling = [event for event in readable if event.loss is not None or event.epoch is not None]
+        # The order is nowhere stated: by epoch, else by time.
+        return max(
+            telling, key=lambda e: (e.epoch or 0.0, e.created_at.timestamp() if e.created_at else 0.0), default=None
+        )
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def epoch(self) -> float | None:
+        """How many epochs the training has done, where the events are known."""
+        return self.latest_event.epoch if self.latest_event else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def loss(self) -> float | None:
+        """The loss at that moment."""
+        return self.latest_event.loss if self.latest_event else None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -144,16 +167,16 @@ class CreateFineTuneResponse(FineTune):
     id: str
 
 
-def latest_event(events: Iterable[object]) -> FineTuneEvent | None:
+def read_events(payload: object) -> list[Any]:
     """
-    Return the event that tells how far the training is: of those with metrics the newest.
+    Read the events of a fine-tune: a list, or an object with one in ``data``.
 
-    :param events: as sent, in any order; what is not an event is ignored.
+    :raises ValueError: if there is none.
     """
-    readable = [FineTuneEvent.read(event) for event in events if isinstance(event, Mapping)]
-    telling = [event for event in readable if event.loss is not None or event.epoch is not None]
-    # The order is nowhere stated: by epoch, else by time, else the last one.
-    return max(telling, key=lambda e: (e.epoch or 0.0, e.created_at.timestamp() if e.created_at else 0.0), default=None)
+    events = payload.get("data") if isinstance(payload, Mapping) else payload
+    if not isinstance(events, list):
+        raise ValueError("expected a list of events")
+    return events
 
 
 class Deployment(ServiceModel):
