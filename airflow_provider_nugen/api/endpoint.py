@@ -64,12 +64,14 @@ class Upload:
     :param name: the file's name as the service shall see it.
     :param open: opens the file for reading; called by the transport when it sends.
     :param revision: the API revision that this form of the file is for; ``None`` = for all.
+    :param size: its size in bytes, where whoever sends it knows it.
     """
 
     field: str
     name: str
     open: Callable[[], BinaryIO]
     revision: str | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)

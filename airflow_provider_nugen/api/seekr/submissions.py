@@ -48,6 +48,8 @@ FINE_TUNE = Submission(
         for item in answer
     ],
     name="experiment_name",
+    # The vendor's client calls it a suffix of up to 40 characters.
+    max_name=40,
     filters={"project_id": "project_id"},
 )
 
@@ -63,5 +65,6 @@ DEPLOYMENT = Submission(
         for item in answer
     ],
     name="name",
+    max_name=100,
     page=1000,
 )
