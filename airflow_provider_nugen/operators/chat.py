@@ -142,11 +142,11 @@ class AskModelOperator(ServiceOperator):
 
     def _conversations(self) -> list[list[Mapping[str, Any]]]:
         if self.messages is not None:
-            messages = self.messages
+            messages: Any = self.messages
             is_list = isinstance(messages, Sequence) and not isinstance(messages, (str, bytes))
             if not is_list or not messages or not all(isinstance(one, Mapping) for one in messages):
                 raise invalid(f"messages is {messages!r:.200}; it must be a list of dicts with role and content.")
-            return [list(messages)]  # type: ignore[arg-type]  # checked above
+            return [list(messages)]
         prompts = [self.prompts] if isinstance(self.prompts, str) else self.prompts
         if not isinstance(prompts, Sequence) or not prompts:
             raise invalid(f"prompts is {prompts!r:.200}; it must be a list of texts.")
@@ -175,7 +175,8 @@ class AskModelOperator(ServiceOperator):
                 f"parameters has {', '.join(map(repr, unknown))}; {self.chat.service.name} takes "
                 f"{', '.join(sorted(self.chat.body))}."
             )
-        return {**parameters, "max_tokens": self.max_tokens, "temperature": self.temperature}
+        own = {"max_tokens": self.max_tokens, "temperature": self.temperature}
+        return parameters | {name: value for name, value in own.items() if value is not None}
 
     # Asking.
 
@@ -183,8 +184,7 @@ class AskModelOperator(ServiceOperator):
         self, messages: Sequence[Mapping[str, Any]], answers: list[dict[str, Any]], since: float
     ) -> ChatCompletion:
         """Ask one question until it is answered, here or in the triggerer."""
-        fields = {name: value for name, value in self._fields().items() if value is not None}
-        call = self.chat.call(**{**fields, "model": self.asked_model(), "messages": list(messages)})
+        call = self.chat.call(**{**self._fields(), "model": self.asked_model(), "messages": list(messages)})
         while True:
             try:
                 return self.hook.send(call)
@@ -277,6 +277,7 @@ class AskModelOperator(ServiceOperator):
                 )
                 for messages, one in zip(conversations, answers, strict=True)
             ]
+            self.push_xcoms(context, {"return_value": result})
             self.log.error("Model %r:\n%s", self.asked_model(), text_table(("prompt", "answer", "verdict"), rows))
             raise UnexpectedAnswerError(
                 f"{len(missed)} of {len(answers)} answers of model {self.asked_model()!r} are not as expected: "

@@ -128,7 +128,8 @@ class SeekrCreateDeploymentOperator(SeekrStartOperator):
                 raise
 
     def _is_inactive(self, deployment_id: str) -> bool:
-        return self.hook.request(self.kind.call(deployment_id)).status.upper() == INACTIVE
+        deployment = self.hook.request(endpoints.DEPLOYMENT.call(deployment_id=deployment_id))
+        return deployment.status.upper() == INACTIVE
 
 
 class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):

@@ -54,8 +54,8 @@ class SeekrUploadFilesOperator(SeekrOperator):
     The service takes the same file twice without a word. So after a crash or a lost answer the task searches the list
     for files of its names, sizes and purpose that were created since its first request, and uploads only what is
     missing. Ids so far survive a failure half-way (Airflow 3.3 and later). Before Airflow 3.3 a retry searches for
-    files created since the DAG run began. If several files fit, the task fails and lists them. Clearing the task uploads
-    everything anew (Airflow 3.3 and later).
+    files created since the DAG run began. If several files fit, the task fails and lists them. Clearing the task
+    uploads everything anew (Airflow 3.3 and later).
 
     XComs: ``return_value`` = the list of file ids in the order of the files, and the same as ``file_ids``.
 
@@ -250,7 +250,7 @@ class SeekrUploadRecord:
         if isinstance(stored, dict) and not task_state_survives_clear():
             whose["identity"] = stored.get("identity", "")  # what is kept in spite of a clear is meant to be used
         is_own = isinstance(stored, dict) and whose.items() <= stored.items()
-        self._entry: dict[str, Any] = dict(stored) if is_own else whose
+        self._entry: dict[str, Any] = {**stored} if is_own and stored else whose
         #: No earlier try can have sent anything.
         self._is_first = identity.is_first_try
         self._run_started = identity.run_started
