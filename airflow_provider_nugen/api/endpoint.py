@@ -17,10 +17,11 @@ from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.service import AUTO, Service
 
 T = TypeVar("T")
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 #: Statuses after which the same request can succeed later.
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
@@ -32,10 +33,10 @@ MAX_DEPTH = 100
 
 
 @dataclass(frozen=True)
-class PerRevision(Generic[V]):
+class PerRevision(Generic[V_co]):
     """Something that differs between the API revisions of a service; ``None`` = not there."""
 
-    values: Mapping[str, V]
+    values: Mapping[str, V_co]
 
     def first(self) -> Any:
         """Return the value of the first revision that has one."""
@@ -175,16 +176,30 @@ class Call(Generic[T]):
         service, operation = self.endpoint.service.name, self.endpoint.operation
         return f"{service} (connection {conn_id!r}): {operation}" + (f" of {of}" if of else "")
 
+    def exists_in(self, revision: str) -> bool:
+        """Return whether an API revision has this call, with all the fields and files that are bound to it."""
+        endpoint, values = self.endpoint, self.values
+        if _in_revision(endpoint.path, revision) is None:
+            return False
+        if self.uploads and not any(upload.revision in (None, revision) for upload in self.uploads):
+            return False
+        return not values or all(
+            _in_revision(name, revision) is not None
+            for names in (endpoint.body, endpoint.query)
+            for ours, name in names.items()
+            if ours in values
+        )
+
     def request(self, revision: str, conn_id: str) -> Request:
         """
         Say what to send.
 
-        :param revision: the connection's ``api_revision``.
+        :param revision: the API revision to speak; ``auto`` means the service's likeliest.
         :param conn_id: the connection, for errors.
         :raises InvalidInputError: for an id that is no path segment, or a field that this revision lacks.
         """
         try:
-            return self._request(revision)
+            return self._request(self.endpoint.service.revisions[0] if revision == AUTO else revision)
         except errors.InvalidInputError as e:
             e.context = self.context(conn_id)
             raise

@@ -29,7 +29,7 @@ A = TypeVar("A")
 CLOCK_SKEW = 120.0
 #: A request is acted on within this many seconds after it was sent, or never.
 PROCESSING_TIME = 120.0
-#: A listed name with fewer characters than this is too short to be taken for a cut one.
+#: A listed name with fewer characters than this is not taken for a cut one, unless it ends like one (``...``).
 MIN_CUT_NAME = 4
 
 
@@ -364,7 +364,8 @@ def _may_be_cut(listed: str | None, name: str) -> bool:
     if listed is None or not listed.strip():
         return True
     rest = re.sub(r"[\s.…]+$", "", listed.strip()).lower()
-    return len(rest) >= MIN_CUT_NAME and name.strip().lower().startswith(rest)
+    is_cut = rest != listed.strip().lower() or len(rest) >= MIN_CUT_NAME
+    return is_cut and name.strip().lower().startswith(rest)
 
 
 # What was submitted, told apart.

@@ -45,11 +45,10 @@ class ServiceOperator(ServiceTask):
         :raises ServiceUnreachableError: if it can.
         """
         try:
-            return self.hook.request(call)
+            with self.session() as hook:
+                return hook.request(call)
         except ApiError as e:
             raise self.failed(e) from None
-        finally:
-            self.hook.close()
 
     def failed(self, error: ApiError) -> ProviderError:
         """Build the exception that ends the task: retryable if the same call can succeed later."""
@@ -84,26 +83,31 @@ def invalid(message: str) -> ProviderError:
 
 
 @overload
-def text(value: object, argument: str) -> str: ...
+def text(value: object, argument: str, *, number: bool = ...) -> str: ...
 @overload
-def text(value: object, argument: str, *, optional: Literal[True]) -> str | None: ...
-def text(value: object, argument: str, *, optional: bool = False) -> str | None:
+def text(value: object, argument: str, *, optional: Literal[True], number: bool = ...) -> str | None: ...
+def text(value: object, argument: str, *, optional: bool = False, number: bool = False) -> str | None:
     """
     Read a text argument as it comes out of templates and XComs.
 
-    :param value: text, or a number that a template with native types has made of it.
+    :param value: text.
     :param argument: the operator's argument, for errors.
     :param optional: ``None`` is allowed.
-    :raises InvalidArgumentError: if it is neither, or blank.
+    :param number: so is a number, which a template with native types makes of ``{{ ds_nodash }}``; it becomes text. Not
+        for ids, which would lose leading zeros.
+    :raises InvalidArgumentError: if it is something else, or blank.
     """
     if value is None and optional:
         return None
     if value is None:
         raise invalid(f"{argument} is None: check that the upstream task pushed this XCom.")
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if number and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str):
-        raise invalid(f"{argument} is {value!r}, a {type(value).__name__}; it must be text.")
+        raise invalid(
+            f"{argument} is not text, but {type(value).__name__} ({value!r:.200}). If a template with native types "
+            "makes this of it, put quotes around it."
+        )
     if not value.strip():
         raise invalid(f"{argument} is {value!r}: pass text that is not blank" + (", or None." if optional else "."))
     return value

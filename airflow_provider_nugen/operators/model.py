@@ -83,11 +83,10 @@ class ModelOperator(StartOperator):
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         model_id = text(self.model_id, "model_id")
         try:
-            waits = self._take_turn(context, model_id, since)
+            with self.session():
+                waits = self._take_turn(context, model_id, since)
         except ApiError as e:
             raise self.failed(e) from None
-        finally:
-            self.hook.close()
         ids = self.push_xcoms(context, {"model_id": model_id})
         return self.wait(context, model_id) if self.wait_for_completion and waits else ids
 
@@ -229,14 +228,16 @@ class UndeployOperator(ModelOperator):
             refusal = e
         undeployment = self.model_status(jobs.UNDEPLOYMENT, model_id)
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
+        # Other refusals are about the arguments.
+        may_be = refusal.status in (400, 409) or (refusal.status == 404 and deployment is not None)
         if submissions.says_undeployed(refusal.problem) or (
-            (deployment is not None or refusal.status != 404) and submissions.is_undeployed(undeployment, deployment)
+            may_be and submissions.is_undeployed(undeployment, deployment)
         ):
             self.log.info("Model %r is undeployed already, or about to be.", model_id)
             # One that never was deployed has nothing to wait for.
             return undeployment is not None
         word = submissions.current_status(refusal.problem) or (deployment.status.upper() if deployment else "")
-        if refusal.status != 404 and word not in ("", "DEPLOYED", "COMPLETED"):
+        if refusal.status in (400, 409) and word not in ("", "DEPLOYED", "COMPLETED"):
             raise TurnError(refusal)
         raise refusal
 

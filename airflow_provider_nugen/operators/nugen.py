@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import replace
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import XComArg
 
 from airflow_provider_nugen.api.endpoint import Upload
-from airflow_provider_nugen.api.errors import ApiError, ResponseError
+from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
+from airflow_provider_nugen.api.errors import NotReadyError as ApiNotReadyError
+from airflow_provider_nugen.api.job import CANCELLED, SUCCEEDED
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
-from airflow_provider_nugen.api.nugen.models import existing_document_id
-from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
-from airflow_provider_nugen.gating import Condition, judge, table
+from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
+from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
+from airflow_provider_nugen.api.nugen.models import EvaluationResults, existing_document_id
+from airflow_provider_nugen.compat import AirflowSkipException
+from airflow_provider_nugen.exceptions import (
+    InvalidArgumentError,
+    JobCancelledError,
+    JobFailedError,
+    NotReadyError,
+    UploadError,
+    final,
+)
+from airflow_provider_nugen.gating import Condition, judge, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
-from airflow_provider_nugen.operators.files import LocalOrRemote, open_file
+from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
+    from airflow.sdk import Context
 
     from airflow_provider_nugen.operators.base import ListArg, TextArg
 
@@ -44,13 +58,17 @@ class NugenOperator(ServiceOperator):
 
 class UploadDocumentsOperator(NugenOperator):
     """
-    Upload text files as documents. Wait for each with ``DocumentStatusSensor`` before it is used.
+    Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
     does no harm, and a changed file needs another name.
 
-    XComs: ``return_value`` = the list of document ids in the order of the files (so that a sensor can be expanded over
-    it), and the same as ``document_ids``.
+    XComs: ``return_value`` = one dict per file, in the order of the files: ``name``, ``task_id``, ``document_id``,
+    ``ready``. In API revision B an upload returns the id of a task, and ``document_id`` is null until the document is
+    processed; in C, and of a file that exists already, it is known at once, and ``task_id`` is null.
+    ``DocumentStatusSensor`` takes the whole list (``document_id=upload.output``), and pushes the final ids.
+    ``document_ids`` is pushed as soon as all are known. ``uploads`` = the same dicts, also when the task fails
+    half-way: a retry uploads only what is missing (Airflow 3.3 and later; before, the service recognises the names).
 
     :param files: local paths, URLs such as ``s3://conn@bucket/key``, or ``ObjectStoragePath`` objects; at most 100 MB
         each, checked before anything is sent. Each is streamed.
@@ -62,6 +80,8 @@ class UploadDocumentsOperator(NugenOperator):
 
     #: The service's limit for one file, in bytes.
     max_bytes = 100 * 10**6
+    #: Seconds before each poll for a document that exists already, where only the list of documents tells its status.
+    list_delays: Sequence[float] = (0.0, *[5.0] * 12)
 
     def __init__(
         self, *, files: Sequence[LocalOrRemote] | LocalOrRemote, categories: Sequence[str] | None = None, **kwargs: Any
@@ -70,38 +90,90 @@ class UploadDocumentsOperator(NugenOperator):
         self.files = files
         self.categories = categories
 
-    def execute(self, context: Context) -> list[str]:
-        """Upload the files one by one; return the ids of their documents."""
-        one = isinstance(self.files, (str, Path, ObjectStoragePath))
-        files = cast("Sequence[LocalOrRemote]", [self.files] if one else self.files)
-        opened = [open_file(file, "files", limit=self.max_bytes) for file in files]
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Upload the files one by one; return the ids that are known."""
+        uploads = self._upload_all(context)
+        if all(upload["document_id"] for upload in uploads):
+            self.push_xcoms(context, {"document_ids": [upload["document_id"] for upload in uploads]})
+        return uploads
+
+    def _upload_all(self, context: Context) -> list[dict[str, Any]]:
+        opened = self._open()
+        record, done = UploadRecord(context), list[dict[str, Any]]()
+        try:
+            for upload in opened:
+                done.append(record.uploads.get(upload.name) or self._upload(upload))
+                record.add(done[-1])
+        finally:
+            self.hook.close()
+            self.push_xcoms(context, {"uploads": done})
+        return done
+
+    def _open(self) -> list[Upload]:
+        """Check all files before the first is sent."""
+        opened = [open_file(file, "files", limit=self.max_bytes) for file in file_list(self.files, "files")]
         names = [upload.name for upload in opened]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise AirflowFailException(
+            raise final(InvalidArgumentError)(
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
-        ids = [self._upload(upload) for upload in opened]
-        self.push_xcoms(context, {"document_ids": ids})
-        return ids
+        return opened
 
-    def _upload(self, upload: Upload) -> str:
-        call = endpoints.UPLOAD_DOCUMENTS.upload([upload], categories=self.categories)
+    def _upload(self, upload: Upload) -> dict[str, Any]:
         try:
-            ids = self.hook.request(call)
+            answers = self.hook.request(endpoints.UPLOAD_DOCUMENTS.upload([upload], categories=self.categories))
         except ApiError as e:
             existing = existing_document_id(e.payload) if isinstance(e, ResponseError) and e.status == 409 else None
             if existing is None:
                 raise self.failed(e) from None
             self.log.info("%r is at the service already: document %r.", upload.name, existing)
-            return existing
-        finally:
-            self.hook.close()
-        if len(ids) != 1:
-            raise AirflowFailException(
-                f"Nugen answered the upload of {upload.name!r} with {len(ids)} documents: {ids}."
+            return {"name": upload.name, "task_id": None, "document_id": existing, "ready": self._is_ready(existing)}
+        if len(answers) != 1:
+            raise final(UploadError)(
+                f"Nugen (connection {self.conn_id!r}) answered the upload of {upload.name!r} with {len(answers)} ids: "
+                f"{[answer.id for answer in answers]}, so it is not certain which is its document's.",
+                service="Nugen",
+                conn_id=self.conn_id,
             )
-        self.log.info("Uploaded %r: document %r.", upload.name, ids[0])
-        return ids[0]
+        (answer,) = answers
+        task_id = None if answer.document_id else answer.id
+        self.log.info("Uploaded %r: %s %r.", upload.name, "task" if task_id else "document", answer.id)
+        return {"name": upload.name, "task_id": task_id, "document_id": answer.document_id, "ready": False}
+
+    def _is_ready(self, document_id: str) -> bool:
+        """
+        Read whether a document that exists already can be used.
+
+        It is not established that revision B's status endpoint knows ids of documents. Where it does not, the list of
+        documents tells; and a document that exists, but is in neither, is taken to be ready.
+        """
+        try:
+            return self._succeeded(self.hook.request(endpoints.DOCUMENT_STATUS.call(document_id=document_id)).status)
+        except NotFoundError:
+            pass
+        except ApiError as e:
+            raise self.failed(e) from None
+        for delay in self.list_delays:
+            time.sleep(delay)
+            try:
+                listed = self.hook.request(endpoints.LIST_DOCUMENTS.call())
+            except ApiError as e:
+                self.log.warning("Whether document %r can be used already is not known: %s", document_id, e)
+                return True
+            status = next((item.status for item in listed if item.document_id == document_id), "")
+            if not status or self._succeeded(status):
+                return True
+        raise NotReadyError(
+            f"Nugen (connection {self.conn_id!r}): document {document_id!r} exists already, but is still {status!r} "
+            f"after {sum(self.list_delays):.0f} s. Run the task again later, for example with retries.",
+            service="Nugen",
+            conn_id=self.conn_id,
+            job_id=document_id,
+            status=status,
+        )
+
+    def _succeeded(self, status: str) -> bool:
+        return jobs.DOCUMENT.state(status) is SUCCEEDED
 
 
 class NugenStartOperator(NugenOperator, SubmitOperator):
@@ -116,45 +188,62 @@ class CreateBenchmarkOperator(NugenStartOperator):
     """
     Let the service make a benchmark from documents; wait for it with ``BenchmarkStatusSensor``.
 
-    One benchmark per attempt is guaranteed only where its id could be stored (Airflow 3.3 and later): the service has
-    no list of benchmarks. When it is not known whether one was started, the task fails and says so.
-
     XComs: ``return_value`` and ``benchmark_id``.
 
-    :param document_ids: documents that are ``READY``.
-    :param num_questions: how many questions it shall have.
+    :param document_ids: final ids of documents that are ``READY``.
+    :param num_questions: how many questions it shall have; at least 1.
+    :param name: what to call the benchmark; API revision C only.
     :param nugen_conn_id: the Airflow connection.
+    :raises ValueError: if ``num_questions`` is wrong; at parse time unless it is a template.
     """
 
     submission = submissions.BENCHMARK
-    template_fields: Sequence[str] = ("document_ids", "num_questions", "nugen_conn_id", "poke_interval")
+    template_fields: Sequence[str] = ("document_ids", "num_questions", "name", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, document_ids: Sequence[str], num_questions: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, document_ids: Sequence[str], num_questions: int, name: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.document_ids = document_ids
         self.num_questions = num_questions
+        self.name = name
+        if isinstance(num_questions, (int, float)):
+            _whole_number(num_questions, "num_questions")
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
         try:
-            num_questions = int(self.num_questions)
-        except (TypeError, ValueError):
-            raise AirflowFailException(f"num_questions is {self.num_questions!r}; it must be a whole number.") from None
-        return {"document_ids": id_list(self.document_ids, "document_ids"), "num_questions": num_questions}
+            num_questions = _whole_number(self.num_questions, "num_questions")
+        except ValueError as e:
+            raise final(InvalidArgumentError)(str(e)) from None
+        return {
+            "document_ids": id_list(self.document_ids, "document_ids"),
+            "num_questions": num_questions,
+            "name": self.name,
+        }
+
+
+def _whole_number(value: object, argument: str) -> int:
+    """Return a number of at least 1 as it comes out of arguments and templates."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise ValueError(f"{argument} is {value!r}; it must be a whole number of at least 1.")
+    return int(text)
 
 
 class UploadBenchmarkOperator(NugenStartOperator):
     """
     Upload a benchmark of your own; wait for it with ``BenchmarkStatusSensor``.
 
-    The file is a JSON array of ``{"question_num", "question", "answer"}`` (API revision C: ``{"sample_num",
-    "instruction", "response"}``), checked before it is sent. What ``CreateBenchmarkOperator`` says of retries holds.
+    The file is a JSON array of ``{"question", "answer"}``, or in the names of API revision C ``{"instruction",
+    "response"}``; a number (``question_num``, ``sample_num``) is not needed. It is checked before it is sent, and sent
+    in the names of the API revision that the service speaks.
 
     XComs: ``return_value`` and ``benchmark_id``.
 
     :param file: a local path, a URL such as ``s3://conn@bucket/key``, or an ``ObjectStoragePath``.
     :param name: what to call the benchmark.
-    :param document_id: the document that it asks about.
+    :param document_id: the final id of the document that it asks about.
     :param description: free text.
     :param nugen_conn_id: the Airflow connection.
     """
@@ -179,19 +268,22 @@ class UploadBenchmarkOperator(NugenStartOperator):
         self.description = description
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
         return {"name": self.name, "document_id": self.document_id, "description": self.description}
 
     def uploads(self) -> Sequence[Upload]:
-        """Check the file, and send it along."""
+        """Check the file; return it in the names of each API revision, of which the one that is spoken is sent."""
         upload = open_file(self.file, "file", field="file")
+        with upload.open() as stream:
+            content = stream.read()
         try:
-            with upload.open() as stream:
-                items = json.load(stream)
-            submissions.check_benchmark(items, self.hook.settings.revision)
+            items = read_benchmark(content)
         except ValueError as e:
-            raise AirflowFailException(f"file {upload.name!r} is no benchmark: {e}.") from None
-        return [upload]
+            raise final(InvalidArgumentError)(f"file {upload.name!r} is not a benchmark: {e}.") from None
+        return [
+            replace(upload, open=partial(BytesIO, write_benchmark(items, revision)), revision=revision)
+            for revision in BENCHMARK_REVISIONS
+        ]
 
 
 class CreateAlignmentOperator(NugenStartOperator):
@@ -263,11 +355,11 @@ class CreateAlignmentOperator(NugenStartOperator):
         if problem := self._missing_benchmark():
             raise invalid(problem)
         return {
-            "name": text(self.name, "name", optional=True),
+            "name": text(self.name, "name", optional=True, number=True),
             "base_model": text(self.base_model, "base_model"),
             "document_ids": id_list(self.document_ids, "document_ids"),
             "benchmark_id": text(self.benchmark_id, "benchmark_id", optional=True),
-            "description": text(self.description, "description", optional=True),
+            "description": text(self.description, "description", optional=True, number=True),
             "workflow_id": text(self.workflow_id, "workflow_id", optional=True),
         }
 
@@ -375,7 +467,7 @@ class CreateEvaluationOperator(NugenStartOperator):
             "benchmark_id": text(self.benchmark_id, "benchmark_id"),
             "model_id_2": text(self.model_id_2, "model_id_2", optional=True),
             "custom_metrics": metrics,
-            "name": text(self.name, "name", optional=True),
+            "name": text(self.name, "name", optional=True, number=True),
         }
 
     def extra_xcoms(self) -> dict[str, Any]:
@@ -383,12 +475,61 @@ class CreateEvaluationOperator(NugenStartOperator):
         return {"model_id": text(self.model_id, "model_id")}
 
 
-class GetEvaluationResultsOperator(NugenOperator):
+class EvaluationResultsOperator(NugenOperator):
+    """
+    Reads the results of an evaluation; the base of what uses them.
+
+    :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed; a failed
+        evaluation has no results, so there a retry is not made.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.evaluation_id = evaluation_id
+
+    def results(self) -> EvaluationResults:
+        """
+        Read the results.
+
+        :raises JobFailedError: if the evaluation failed or was stopped; final.
+        :raises AirflowException: if they cannot be read; final if a retry cannot help.
+        """
+        try:
+            return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
+        except ApiError as e:
+            if isinstance(e, ApiNotReadyError):
+                self._raise_if_failed()
+            raise self.failed(e) from None
+        finally:
+            self.hook.close()
+
+    def _raise_if_failed(self) -> None:
+        """Tell an evaluation that has no results yet from one that will never have any."""
+        try:
+            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(self.evaluation_id)))
+        except ApiError:
+            return  # what the results said is what counts
+        if job_status.is_terminal_failure:
+            cls = JobCancelledError if job_status.state is CANCELLED else JobFailedError
+            raise final(cls)(
+                f"Nugen (connection {self.conn_id!r}): {jobs.EVALUATION.subject(self.evaluation_id)} has no results, "
+                f"since it is {job_status.status!r}: {job_status.reason or 'the service gives no reason'}. Evaluate "
+                "the model again.",
+                service="Nugen",
+                conn_id=self.conn_id,
+                job_id=self.evaluation_id,
+                status=job_status.status,
+            )
+
+
+class GetEvaluationResultsOperator(EvaluationResultsOperator):
     """
     Fetch what a finished evaluation measured.
 
     XComs: ``return_value`` (the results; ``metrics`` of a single evaluation, ``eval_model``, ``base_model`` and
-    ``comparison`` of a comparison), ``evaluation_id`` and ``model_id``.
+    ``comparison`` of a comparison, where the ``model_id`` inside a slot tells whose metrics it holds),
+    ``evaluation_id`` and ``model_id``.
 
     :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
     :param nugen_conn_id: the Airflow connection.
@@ -396,13 +537,9 @@ class GetEvaluationResultsOperator(NugenOperator):
 
     template_fields: Sequence[str] = ("evaluation_id", "nugen_conn_id")
 
-    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.evaluation_id = evaluation_id
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results."""
-        results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
+        results = self.results()
         self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
         return results.model_dump(mode="json")
 
@@ -457,17 +594,21 @@ class ChatCompletionOperator(NugenOperator, AskModelOperator):
         return text(self.model_id, "model_id")
 
 
-class EvaluationGateOperator(NugenOperator):
+class EvaluationGateOperator(EvaluationResultsOperator):
     """
     Go on only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
 
-    The log shows a table of metric, value, condition and verdict. A metric that is missing is an error, not a pass.
+    The log shows a table of metrics, values, conditions and verdicts, and names the models. In a comparison the
+    evaluated model is told from the baseline by their ids; if these contradict each other, and if a metric is missing,
+    the task fails: it never passes.
 
-    XCom: ``return_value`` = ``{"passed": ..., "verdicts": [...]}``, also when the gate is closed.
+    XCom: ``return_value`` = ``{"passed": ..., "model_id": ..., "baseline_model_id": ..., "verdicts": [...]}``, also
+    when the gate is closed.
 
     :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
-    :param conditions: all of them must hold: ``"accuracy >= 0.9"``, or for a comparison ``"accuracy >= baseline +
-        0.02"``.
+    :param conditions: all of them must hold: ``"answer_relevance_mean >= 0.8"``, or for a comparison
+        ``"answer_relevance_mean >= baseline + 0.02"``. A metric whose name has blanks is put in double quotes:
+        ``'"my metric" >= 0.8'``.
     :param nugen_conn_id: the Airflow connection.
     :raises ValueError: if a condition cannot be read, or there is none; at parse time unless it is a template.
     """
@@ -475,27 +616,34 @@ class EvaluationGateOperator(NugenOperator):
     template_fields: Sequence[str] = ("evaluation_id", "conditions", "nugen_conn_id")
 
     def __init__(self, *, evaluation_id: str, conditions: Sequence[str] | str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.evaluation_id = evaluation_id
+        super().__init__(evaluation_id=evaluation_id, **kwargs)
         self.conditions = conditions
         # A typo must not come out only after hours of training. What a template or an XCom brings is not known yet.
         texts = [conditions] if isinstance(conditions, str) else conditions
-        if isinstance(texts, (list, tuple)) and all(isinstance(text, str) and "{" not in text for text in texts):
-            Condition.parse_all(texts)
+        if isinstance(texts, (list, tuple)):
+            known = [text for text in texts if not _is_rendered_later(text)]
+            if known or not texts:
+                Condition.parse_all(known)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results and judge them."""
         try:
             conditions = Condition.parse_all(self.conditions)
-            results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
-            metrics, baseline = results.compared()
-            verdicts = judge(conditions, metrics, baseline)
+            model, baseline = self.results().compared()
+            verdicts = judge(conditions, model, baseline)
         except ValueError as e:
-            raise AirflowFailException(f"The gate for evaluation {self.evaluation_id!r} cannot decide: {e}.") from None
+            raise final(InvalidArgumentError)(
+                f"The gate for evaluation {self.evaluation_id!r} (connection {self.conn_id!r}) cannot decide: {e}.",
+                service="Nugen",
+                conn_id=self.conn_id,
+                job_id=self.evaluation_id,
+            ) from None
         passed = all(verdict.met for verdict in verdicts)
-        self.log.info("Evaluation %r:\n%s", self.evaluation_id, table(verdicts))
+        self.log.info("Evaluation %r: %s", self.evaluation_id, table(verdicts, model, baseline))
         result = {
             "passed": passed,
+            "model_id": model.model_id,
+            "baseline_model_id": baseline.model_id if baseline else None,
             "verdicts": [
                 {"condition": v.condition.text, "value": v.value, "threshold": v.threshold, "met": v.met}
                 for v in verdicts
@@ -505,4 +653,11 @@ class EvaluationGateOperator(NugenOperator):
             return result
         self.push_xcoms(context, {"return_value": result})
         failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)
-        raise AirflowSkipException(f"Evaluation {self.evaluation_id!r} does not meet: {failed}.")
+        raise AirflowSkipException(
+            f"Evaluation {self.evaluation_id!r} of {versus(model, baseline)} does not meet: {failed}."
+        )
+
+
+def _is_rendered_later(value: object) -> bool:
+    """Return whether a template or another task brings the value when the task runs."""
+    return isinstance(value, XComArg) or (isinstance(value, str) and ("{{" in value or "{%" in value))

@@ -147,16 +147,23 @@ class StartOperator(WaitsForJob, ServiceOperator):
         ti = context["ti"]
         return self._job_id or ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
 
-    def wait(self, context: Context, job_id: str, method_name: str = "execute_complete") -> Any:
+    def wait(
+        self,
+        context: Context,
+        job_id: str,
+        kind: JobKind[Any] | None = None,
+        method_name: str = "execute_complete",
+    ) -> Any:
         """
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
         :param job_id: the job.
-        :param method_name: the method that goes on afterwards, if it waits in the triggerer.
+        :param kind: the kind of job, if not :attr:`kind`.
+        :param method_name: the method that continues afterwards, if it waits in the triggerer.
         """
         self._job_id = job_id
-        kind, now = self.kind, time.time()
+        kind, now = kind or self.kind, time.time()
         wait = self.begin(
             kind,
             job_id,
@@ -170,19 +177,20 @@ class StartOperator(WaitsForJob, ServiceOperator):
             ),
             {"began": now, "status": self.job_record(context).status},
         )
-        self._get_ready_to_kill(job_id)
+        self._get_ready_to_kill(kind, job_id)
         if self._killed:
             self.on_kill()  # was called before there was a job to cancel
         with self.session():
             if not self.deferrable:
                 return self.finish(kind, self.wait_here(wait), context)
-            if result := self.poke_before_deferring(wait):
+            result = self.poke_before_deferring(wait)
+            if result is None and self._killed:
+                result = self.wait_here(wait)
+            if result is not None:
                 return self.finish(kind, result, context)
-            if self._killed:
-                return self.finish(kind, self.wait_here(wait), context)
             # Also with do_xcom_push=False, which is about results: whoever resumes or cancels the wait needs the id.
             context["ti"].xcom_push(key=kind.id_name, value=job_id)
-            # From here on the wait goes on in the triggerer, and what ends the task there cancels the job there.
+            # From here on the wait continues in the triggerer, and what ends the task there cancels the job there.
             self._cancel_target = None
             self.defer_to(wait, method_name, cancel_on_kill=self.cancel_on_kill)
 
@@ -191,7 +199,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self._cancel_target = None
         if result.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, kind, str(self.job_id(context)))
-        if result.outcome is not Outcome.SUCCEEDED and isinstance(status := result.result, dict):
+        status = result.result
+        if result.outcome is not Outcome.SUCCEEDED and isinstance(status, dict):
             has_failed = status.get("state") in (FAILED, CANCELLED)
             self.job_record(context).record_status(str(status.get("status")), has_failed=has_failed)
         return super().finish(kind, result, context)
@@ -204,13 +213,13 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     # Cancelling.
 
-    def _get_ready_to_kill(self, job_id: str) -> None:
+    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str) -> None:
         hook = self.hook_class(self.conn_id)
         try:
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
         except ApiError:
             return  # the wait itself will say so
-        self._cancel_target = hook, self.kind, job_id
+        self._cancel_target = hook, kind, job_id
 
     def on_kill(self) -> None:
         """Cancel the job that is waited for, if so told and the service can; send nothing more that starts one."""
@@ -229,7 +238,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
             self.log.warning("%s cannot cancel: %s goes on, and may be billed.", kind.service.name, subject)
             return
         try:
-            hook.request(kind.cancel.call(**{kind.id_name: job_id}))
+            with hook:
+                hook.request(kind.cancel.call(**{kind.id_name: job_id}))
         except ApiError as e:
             self.log.error("%s could not be cancelled, and may go on: %s", subject, e)
         else:

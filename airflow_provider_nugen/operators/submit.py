@@ -98,11 +98,10 @@ class SubmitOperator(StartOperator):
         # Wrong, it would end a wait for what is paid for by then.
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         try:
-            return self._start(self._attempt(context))
+            with self.session():
+                return self._start(self._attempt(context))
         except ApiError as e:
             raise self.failed(e) from None
-        finally:
-            self.hook.close()
 
     def _attempt(self, context: Context) -> Attempt:
         identity, record, inputs = TaskIdentity(context), self.job_record(context), self.inputs()
@@ -205,12 +204,16 @@ class SubmitOperator(StartOperator):
         :raises PossibleDuplicateJobError: if it is not certain which job is the task's own, or whether there is one.
         """
         label, record = self.kind.label, attempt.record
-        doubt = f"An earlier request of this task may have started a {label}"
+        doubt = "An earlier request of this task may have been acted on"
         changed = attempt.has_changed and not in_this_try
         match, jobs = JobMatch(), JobList()
         for delay in self.lookup_delays:
             time.sleep(delay)
-            jobs = self._list(attempt.inputs, unlisted=doubt)
+            jobs = self._list(
+                attempt.inputs,
+                f"{doubt}, and {self.kind.service.name} has no list to search for its {label}: search for it yourself, "
+                f"and {self._how_to_start_anew(attempt)} if there is none.",
+            )
             match = self._match(attempt, jobs, {} if changed else attempt.inputs)
             if match.by_name or record.seconds_since_sent(jobs.now) > VISIBLE_AFTER:
                 break
@@ -226,10 +229,10 @@ class SubmitOperator(StartOperator):
         if match.candidates or match.doubt:
             candidates = ", ".join(map(str, match.candidates)) or "none of those that are listed"
             raise self._duplicate(
-                f"{doubt}: it may be one of these: {candidates}."
+                f"{doubt}. Its {label} may be one of these: {candidates}."
                 + (f" The list need not be complete: {match.doubt}." if match.doubt else "")
-                + f" It is not certain, so none is adopted and none is started. If one of them is this task's, go on "
-                f"with its id; if none is, clear the task to start a new {label}.",
+                + " It is not certain, so none is adopted and none is started. If one of them is this task's, go on "
+                f"with its id; if none is, {self._how_to_start_anew(attempt)} to start a new {label}.",
                 *(job.job_id for job in match.candidates),
             )
         return None
@@ -250,6 +253,11 @@ class SubmitOperator(StartOperator):
             kind=self.kind,
         )
 
+    @staticmethod
+    def _how_to_start_anew(attempt: Attempt) -> str:
+        """Return what a user can do who knows that there is no job; without a store a clear is like a retry."""
+        return "clear the task" if attempt.record.has_store or attempt.generated else "trigger a new run"
+
     def _duplicate(self, message: str, *job_ids: str) -> ProviderError:
         return final(PossibleDuplicateJobError)(
             message,
@@ -260,28 +268,24 @@ class SubmitOperator(StartOperator):
 
     # Lists.
 
-    def _list(self, inputs: Mapping[str, Any], unlisted: str = "") -> JobList:
+    def _list(self, inputs: Mapping[str, Any], no_list: str = "There is no list.") -> JobList:
         """
         Read the whole list of jobs of this kind.
 
         :param inputs: what is submitted; some of it narrows the list.
-        :param unlisted: what to say where there is no list.
-        :raises PossibleDuplicateJobError: if there is none.
+        :param no_list: the message of the error if there is no list.
+        :raises PossibleDuplicateJobError: if there is no list.
         """
         submission, reader = self.submission, ListReader(self.submission)
-        no_list = self._duplicate(
-            f"{unlisted}, and {self.kind.service.name} has no list to search for it: search for it yourself, and clear "
-            "the task if there is none."
-        )
         if submission.listing is None:
-            raise no_list
+            raise self._duplicate(no_list)
         filters = {theirs: inputs[ours] for ours, theirs in submission.filters.items()}
         while reader.next_offset is not None:
             page = {"limit": submission.page, "offset": reader.next_offset} if submission.page else {}
             try:
                 reader.add(self.hook.request(ListCall.of(submission.listing.call(**filters, **page))))
             except InvalidInputError:
-                raise no_list from None  # not in this revision of the API
+                raise self._duplicate(no_list) from None  # not in this revision of the API
         return reader.result()
 
     def _list_before_sending(self, attempt: Attempt) -> tuple[list[str] | None, float | None]:

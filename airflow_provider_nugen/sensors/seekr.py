@@ -30,32 +30,36 @@ class SeekrAlignmentSensor(SeekrSensor):
 
     XCom: ``return_value`` (the final status).
 
-    :param alignment_job_id: the job, as ``SeekrCreateAlignmentOperator`` returned it.
+    :param alignment_job_id: the job, as ``SeekrCreateAlignmentOperator`` returned it,
+        or a list of them.
     :param seekr_conn_id: the Airflow connection.
     """
 
     kind = jobs.ALIGNMENT
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, alignment_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: str | Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
 
 class SeekrDataJobSensor(SeekrSensor):
     """
-    Waits until a data job is done. One that ``needs_review`` fails: a person must act.
+    Waits until a data job is done.
+
+    One that ``needs_review`` fails, since a person must act: the error says whether files failed, or whether there are
+    no files, or no system prompt.
 
     XComs: ``return_value`` (the final status), ``alignment_job_id``.
 
-    :param data_job_id: the job, as ``SeekrCreateDataJobOperator`` returned it.
+    :param data_job_id: the job, as ``SeekrCreateDataJobOperator`` returned it, or a list of them.
     :param seekr_conn_id: the Airflow connection.
     """
 
     kind = jobs.DATA_JOB
     template_fields: Sequence[str] = ("data_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, data_job_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, data_job_id: str | Sequence[str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_job_id = data_job_id
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Request
 
-from airflow_provider_nugen.simulator import nugen
 from airflow_provider_nugen.simulator.http import Kinds, check, invalid, json_object
-from airflow_provider_nugen.simulator.revisions import V3
 from airflow_provider_nugen.simulator.world import SimulatorState
 
 ROLES = ("system", "user", "assistant", "tool")
@@ -73,41 +71,3 @@ def completion(world: SimulatorState, model: str, prompt: str, *, aligned: bool,
         "usage": {"prompt_tokens": used, "completion_tokens": made, "total_tokens": used + made},
         **more,
     }
-
-
-def warming_up(world: SimulatorState, deployed_at: float) -> int | None:
-    """Return what a model answers right after it was deployed: 502 and 504 in turn; ``None`` = it is ready."""
-    elapsed = (world.now() - deployed_at) * world.config.speed
-    return None if elapsed >= world.config.model_warmup else (502, 504)[int(elapsed) % 2]
-
-
-class NugenInference:
-    """
-    Nugen's chat route; the same in all API revisions.
-
-    :param world: what the service knows.
-    """
-
-    def __init__(self, world: SimulatorState) -> None:
-        self.world = world
-        self.router = APIRouter(prefix=V3, dependencies=[Depends(nugen.authorize)], tags=["nugen"])
-        self.router.add_api_route("/inference/chat/completions", self.chat, methods=["POST"], name="chat")
-
-    async def chat(self, request: Request) -> dict[str, Any]:
-        model, prompt = await question(request, prompt_truncate_len=int)
-        if model in nugen.BASE_MODELS:
-            return completion(self.world, model, prompt, aligned=False)
-        deployed_at = self._deployed_at(model)
-        if deployed_at is None:
-            raise HTTPException(400, "Model not deployed")
-        if status := warming_up(self.world, deployed_at):
-            raise HTTPException(status, "The model does not answer")
-        confidence = round(100 * nugen.score(model, prompt), 1)
-        return completion(self.world, model, prompt, aligned=True, confidence_score=confidence)
-
-    def _deployed_at(self, model: str) -> float | None:
-        now, deployment = self.world.now(), self.world.find("deployment", model)
-        undeployment = self.world.find("undeployment", model)
-        if deployment is None or deployment.broken(now) or not (undeployment is None or undeployment.broken(now)):
-            return None
-        return deployment.end(now)

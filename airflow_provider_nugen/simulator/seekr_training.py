@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.datastructures import UploadFile
 
 from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp
-from airflow_provider_nugen.simulator.inference import completion, question, warming_up
+from airflow_provider_nugen.simulator.inference import completion, question
 from airflow_provider_nugen.simulator.seekr import Seekr, SeekrError, authorize
 from airflow_provider_nugen.simulator.timeline import Job, Stage
 from airflow_provider_nugen.simulator.world import SimulatorState
@@ -117,12 +117,23 @@ class SeekrTraining:
     def _own(self, kind: str, request: Request) -> list[Job]:
         return [job for job in self.world.all(kind) if job.scope == _team(request)]
 
+    def _listed(self, kind: str, request: Request) -> list[Job]:
+        """Return the things of the request's team that a list shows."""
+        return self.world.listed(self._own(kind, request))
+
+    def _time(self, seconds: float | None) -> str | None:
+        return timestamp(seconds, skew=self.world.config.clock_skew)
+
+    def _dated(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Show an item of a list with its time, or without."""
+        return {**fields, "created_at": None} if self.world.config.null_times else fields
+
     async def health(self) -> dict[str, Any]:
         return {"status": "ok", "version": "simulated"}
 
     async def projects(self, request: Request, skip: _Offset = 0, limit: _Limit = 100) -> dict[str, Any]:
         """List the one project that there is."""
-        now = timestamp(self.world.now())
+        now = self._time(self.world.now())
         fields = {
             "id": PROJECT,
             "name": "Simulated project",
@@ -140,7 +151,7 @@ class SeekrTraining:
         fields = {
             "id": job.id,
             "object": "file",
-            "created_at": timestamp(job.created),
+            "created_at": self._time(job.created),
             "created_by": "user-1",
             **{name: job.inputs.get(name) for name in ("type", "purpose", "filename", "bytes")},
         }
@@ -214,7 +225,8 @@ class SeekrTraining:
         limit: _Limit = 100,
         offset: _Offset = 0,
     ) -> dict[str, Any]:
-        files = [file for file in self._files(request) if purpose in (None, file["purpose"])]
+        listed = [*map(self._file, self._listed("seekr_file", request)), *self._outputs(request)]
+        files = [file for file in listed if purpose in (None, file["purpose"])]
         files.sort(key=itemgetter(sort_by))
         if sort_order == "desc":
             files.reverse()
@@ -259,8 +271,8 @@ class SeekrTraining:
             "n_node": infrastructure.get("n_node") or 1,
             "project_id": job.inputs.get("project_id") or PROJECT,
             "description": job.inputs.get("description"),
-            "created_at": timestamp(job.created),
-            "completed_at": timestamp(done) if word == "completed" else None,
+            "created_at": self._time(job.created),
+            "completed_at": self._time(done) if word == "completed" else None,
             "events": None,
             "inference_available": word == "completed",
             "error_analysis": job.reason if job.broken(now) and word == "failed" else None,
@@ -321,8 +333,14 @@ class SeekrTraining:
             self.world.save()
         return self._fine_tune(job)
 
+    def _fine_tune_item(self, job: Job) -> dict[str, Any]:
+        fields = self._fine_tune(job)
+        if fields["experiment_name"] is not None:
+            fields["experiment_name"] = self.world.list_name(job, fields["experiment_name"])
+        return self._dated(fields)
+
     async def list_fine_tunes(self, request: Request, project_id: int | None = None) -> dict[str, Any]:
-        jobs = [self._fine_tune(job) for job in self._own("fine_tune", request)]
+        jobs = [self._fine_tune_item(job) for job in self._listed("fine_tune", request)]
         return {"object": "list", "data": [job for job in jobs if project_id in (None, job["project_id"])]}
 
     async def fine_tune(self, fine_tune_id: Id, request: Request) -> dict[str, Any]:
@@ -345,7 +363,7 @@ class SeekrTraining:
         events = [
             {
                 "object": "fine-tune-event",
-                "created_at": timestamp(begin + whole * number / (EVENTS * epochs)),
+                "created_at": self._time(begin + whole * number / (EVENTS * epochs)),
                 "loss": round(2.5 / (1 + number / EVENTS), 4),
                 "epoch": number / EVENTS,
             }
@@ -373,9 +391,9 @@ class SeekrTraining:
             **job.inputs,
             "hardware_type": "Dedicated",
             "processor": "GAUDI2",
-            "created_at": timestamp(job.created),
-            "last_deployed_at": timestamp(job.start("Active")) if active and job.word(now) == "Active" else None,
-            "updated_at": timestamp(now),
+            "created_at": self._time(job.created),
+            "last_deployed_at": self._time(job.start("Active")) if active and job.word(now) == "Active" else None,
+            "updated_at": self._time(now),
             "total_input_tokens": 0,
             "total_output_tokens": 0,
             "user_id": 1,
@@ -417,6 +435,10 @@ class SeekrTraining:
             self._start(job)
         return self._deployment(job)
 
+    def _deployment_item(self, job: Job) -> dict[str, Any]:
+        fields = self._deployment(job)
+        return {**self._dated(fields), "name": self.world.list_name(job, fields["name"])}
+
     async def list_deployments(
         self,
         request: Request,
@@ -427,7 +449,7 @@ class SeekrTraining:
     ) -> dict[str, Any]:
         shown = [
             deployment
-            for deployment in map(self._deployment, self._own("seekr_deployment", request))
+            for deployment in map(self._deployment_item, self._listed("seekr_deployment", request))
             if deployment_status in (None, deployment["status"]) and fine_tune_id in (None, deployment["model_id"])
         ]
         return {"data": shown[skip : skip + limit]}
@@ -467,8 +489,10 @@ class SeekrTraining:
         now = self.world.now()
         if job.word(now) != "Active":
             raise SeekrError(400, f"Model not deployed: deployment {model} is {job.word(now)}")
-        if status := warming_up(self.world, job.start("Active")):
-            raise SeekrError(status, "The model does not answer")
+        warming = self.world.stages("seekr_deployment", "Warming", "Active")[0].seconds
+        if (elapsed := now - job.start("Active")) < warming:
+            # Both occur.
+            raise SeekrError((502, 504)[int(elapsed) % 2], "The model does not answer")
         return completion(self.world, model, prompt, aligned=job.inputs.get("model_type") != "Base Model")
 
 

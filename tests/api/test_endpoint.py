@@ -37,6 +37,11 @@ def error_of(
 # --- what to send
 
 
+def test_the_likeliest_revision_is_spoken_while_nobody_has_said_which() -> None:
+    call = endpoints.ALIGNMENT_STATUS.call(**A)
+    assert call.request("auto", "c") == call.request("B", "c") != call.request("C", "c")
+
+
 @pytest.mark.parametrize(
     ("endpoint", "ids", "method", "b", "c"),
     [
@@ -68,14 +73,14 @@ def error_of(
             M,
             "GET",
             "/api/v3/models/undeploy-model/m-1/status",
-            "/api/v3/models/undeploy-model/m-1/status",
+            "/api/v3/models/m-1/deployment/status",
         ),
         (
             endpoints.UNDEPLOY_MODEL,
             M,
             "DELETE",
             "/api/v3/models/undeploy-model/m-1",
-            "/api/v3/models/undeploy-model/m-1",
+            "/api/v3/models/m-1/deployment",
         ),
         (
             endpoints.EVALUATION_STATUS,
@@ -84,9 +89,11 @@ def error_of(
             "/api/v3/evaluations/e-1/status",
             "/api/v3/evaluations/e-1/status",
         ),
+        (endpoints.EVALUATION_DETAIL, E, "GET", "/api/v3/evaluations/e-1", "/api/v3/evaluations/e-1"),
         (endpoints.CREATE_EVALUATION, {}, "POST", "/api/v3/evaluations", "/api/v3/evaluations/create"),
         (endpoints.BASE_MODELS, {}, "GET", "/api/v3/models/base", "/api/v3/models/base"),
         (endpoints.LIST_ALIGNMENTS, {}, "GET", "/api/v3/alignment-project", "/api/v3/alignment-projects/list"),
+        (endpoints.LIST_DOCUMENTS, {}, "GET", "/api/v3/documents", "/api/v3/documents/list"),
         (endpoints.UPLOAD_DOCUMENTS, {}, "POST", "/api/v3/documents", "/api/v3/documents/create"),
         (endpoints.DOCUMENT_STATUS, D, "GET", "/api/v3/documents/d-1", "/api/v3/documents/d-1/status"),
         (endpoints.CREATE_BENCHMARK, {}, "POST", "/api/v3/benchmark/create", "/api/v3/benchmarks/create"),
@@ -228,7 +235,7 @@ def test_a_comparison_names_the_other_model_as_the_revision_does(revision: str, 
         (
             endpoints.CREATE_BENCHMARK.call(document_ids=["d"], num_questions=5),
             {"documents": ["d"], "num_questions": 5},
-            {"document_ids": ["d"], "num_questions": 5},
+            {"document_ids": ["d"], "n_samples": 5},
         ),
         (
             endpoints.UPLOAD_BENCHMARK.call(name="n", document_id="d"),
@@ -248,6 +255,7 @@ def test_a_benchmark_is_described_as_the_revision_does(call: Any, b: dict[str, A
     [
         (endpoints.CREATE_ALIGNMENT.call(workflow_id="w"), "C", "workflow_id"),
         (endpoints.CREATE_EVALUATION.call(name="n"), "B", "name"),
+        (endpoints.CREATE_BENCHMARK.call(name="n"), "B", "name"),
         (endpoints.DEPLOY_MODEL.call(model_id="m-1", early=True), "B", "early"),
     ],
 )
@@ -256,6 +264,12 @@ def test_a_field_that_a_revision_lacks_is_refused_by_name(call: Any, revision: s
         call.request(revision, "my_conn")
     for words in (repr(field), f"revision {revision}", "'my_conn'", "api_revision"):
         assert words in str(caught.value)
+
+
+def test_benchmarks_are_listed_in_revision_b() -> None:
+    assert endpoints.LIST_BENCHMARKS.call().request("B", "c").target == "/api/v3/benchmark/list"
+    with pytest.raises(errors.InvalidInputError, match="does not exist in API revision C"):
+        endpoints.LIST_BENCHMARKS.call().request("C", "c")
 
 
 def test_a_path_that_a_revision_lacks_is_refused() -> None:

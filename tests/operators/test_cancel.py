@@ -255,8 +255,10 @@ def test_outputs_and_the_one_that_feeds_fine_tuning(service: Service, key: str) 
 
 
 def test_deprecation_is_logged_once(service: Service, key: str, logs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("airflow_provider_nugen.hooks.base._deprecated", set())
+    monkeypatch.setattr("airflow_provider_nugen.hooks.deprecation._logged", set())
     for index in range(3):
         Life(lambda: seekr(wait_for_completion=False), key, map_index=index).run()
     lines = [line for line in logs.at("warning") if "deprecated" in line]
-    assert lines == ["SeekrFlow says that 'create alignment' is deprecated."]
+    assert lines == [
+        f"SeekrFlow says that '{what} is deprecated." for what in ("list alignments'", "create alignment'")
+    ]

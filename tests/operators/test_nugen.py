@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_nugen.compat import AirflowFailException
 from airflow_provider_nugen.operators import files as files_module
 from airflow_provider_nugen.operators.nugen import (
     CreateBenchmarkOperator,
@@ -92,7 +91,7 @@ def test_an_upload_whose_answer_got_lost_is_one_document(
 def test_a_conflict_that_names_no_document_is_an_error(service: Service, key: str, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     service.fault("status", "upload_documents", status=409)
-    assert upload(tmp_path / "a.txt", key).run().ending is AirflowFailException
+    assert is_final(upload(tmp_path / "a.txt", key).run())
 
 
 def test_all_files_are_checked_before_the_first_is_sent(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.compat import AirflowFailException
+from airflow_provider_nugen.api.submission import ListPage
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.nugen import (
     CreateAlignmentOperator,
     CreateBenchmarkOperator,
@@ -92,7 +95,7 @@ def test_what_is_refused_for_long_fails_the_try_and_is_sent_by_the_retry(
     assert is_retryable(life.run())
     assert [life.run().value["alignment_id"]] == service.live()
     # Who remembers that nothing was sent need not look.
-    assert service.asked("list_alignments") == (0 if memory else 2)
+    assert service.asked("list_alignments") == (0 if memory else 3)
 
 
 @pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
@@ -113,7 +116,7 @@ def test_a_request_that_never_arrived_is_sent_by_the_retry(service: Service, key
     life = Life(alignment, key, memory=memory)
     first = life.run()
     assert is_retryable(first)
-    assert "A retry looks again" in str(first.error)
+    assert "A retry searches again" in str(first.error)
     assert [life.run().value["alignment_id"]] == service.live()
 
 
@@ -138,7 +141,8 @@ def test_the_retry_goes_on_with_the_stored_job(service: Service, key: str) -> No
     life = Life(lambda: alignment(name="A name of my own"), key)
     first, second = life.run(), life.run()
     assert first.value == second.value
-    assert service.asked("list_alignments") == 0
+    # What is listed is remembered before something is sent.
+    assert service.asked("list_alignments") == 1
 
 
 def test_a_stored_job_that_is_not_found_yet_is_neither_lost_nor_paid_twice(service: Service, key: str) -> None:
@@ -190,8 +194,9 @@ def test_two_jobs_of_the_generated_name_are_listed(service: Service, key: str) -
     service.world.add_job("alignment", "twin", [Stage("PROCESSING")], inputs=job.inputs)
     run = life.run()
     assert is_final(run)
-    assert f"'{job.id}' (PROCESSING, created 20" in str(run.error)
-    assert "'twin' (PROCESSING, created 20" in str(run.error)
+    name = job.inputs["name"]
+    assert f"'{job.id}' (PROCESSING, name '{name}', created 20" in str(run.error)
+    assert f"'twin' (PROCESSING, name '{name}', created 20" in str(run.error)
 
 
 def test_names_tell_task_instances_apart_and_are_plain_ascii(service: Service, key: str) -> None:
@@ -256,14 +261,24 @@ def test_a_cleared_task_whose_old_job_cannot_be_read_starts_anew_all_the_same(
     assert len(service.live()) == 2
 
 
-def test_without_memory_and_names_a_cleared_task_says_that_it_does_not_know(
-    service: Service, key: str, logs: Any
-) -> None:
+def test_without_memory_and_names_a_clear_cannot_be_told_from_a_retry(service: Service, key: str) -> None:
     life = Life(evaluation(service), key, memory=False)
-    life.run()
+    first = life.run().value["evaluation_id"]
     life.clear()
-    life.run()
-    assert len(service.live("evaluation")) == 2
+    run = life.run()
+    assert is_final(run)
+    assert repr(first) in str(run.error)
+    assert "trigger a new run" in str(run.error)
+    assert service.live("evaluation") == [first]
+
+
+def test_without_memory_what_is_older_than_the_run_is_none_of_its_own(service: Service, key: str, logs: Any) -> None:
+    # Clearing a task of a run that is over starts the run again.
+    life = Life(evaluation(service), key, memory=False)
+    first = life.run().value["evaluation_id"]
+    service.world.job(first).created -= 300
+    life.clear()
+    assert life.run().value["evaluation_id"] != first
     assert any("keeps no memory" in line for line in logs.at("warning"))
 
 
@@ -348,7 +363,7 @@ def test_an_evaluation_is_found_by_what_was_submitted_and_when(service: Service,
 def test_an_evaluation_of_a_dead_try_is_found_only_with_memory(
     service: Service, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for memory, ending in ((True, None), (False, AirflowFailException)):
+    for memory in (True, False):
         service.reset(key)
         life = Life(evaluation(service), key, memory=memory)
         with monkeypatch.context() as patch:
@@ -360,19 +375,45 @@ def test_an_evaluation_of_a_dead_try_is_found_only_with_memory(
             with pytest.raises(KeyboardInterrupt):
                 life.run()
         run = life.run()
-        assert run.ending is ending
         (job_id,) = service.live("evaluation")
-        assert (job_id in str(run.error)) if ending else run.value["evaluation_id"] == job_id
+        assert run.value["evaluation_id"] == job_id if memory else (is_final(run) and job_id in str(run.error))
+
+
+@contextmanager
+def beside(service: Service, create: str, **inputs: Any) -> Iterator[None]:
+    """Let somebody else start an evaluation at the moment in which the task sends its own request."""
+    original = ServiceHook.request
+
+    def request(self: Any, call: Any) -> Any:
+        if call.endpoint.operation == create:
+            service.world.add_job("evaluation", "other", [Stage("PROCESSING")], inputs=inputs)
+        return original(self, call)
+
+    ServiceHook.request = request  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ServiceHook.request = original  # type: ignore[method-assign]
 
 
 def test_two_evaluations_alike_are_listed(service: Service, key: str) -> None:
     make = evaluation(service)
+    service.fault(operation="create_evaluation", **LOST["502"])
+    with beside(service, "create evaluation", **make().inputs()):
+        run = Life(make, key).run()
+    assert is_final(run)
+    assert len(service.live("evaluation")) == 2
+    for job_id in service.live("evaluation"):
+        assert repr(job_id) in str(run.error)
+
+
+def test_an_evaluation_that_was_there_before_is_not_the_tasks_own(service: Service, key: str) -> None:
+    make = evaluation(service)
     service.world.add_job("evaluation", "twin", [Stage("PROCESSING")], inputs=make().inputs())
     service.fault(operation="create_evaluation", **LOST["502"])
     run = Life(make, key).run()
-    assert is_final(run)
-    for job_id in service.live("evaluation"):
-        assert repr(job_id) in str(run.error)
+    assert run.value["evaluation_id"] != "twin"
+    assert len(service.live("evaluation")) == 2
 
 
 @pytest.mark.parametrize("argument", [{"model_id_2": "nugen-flash-instruct"}, {"custom_metrics": ["f1"]}])
@@ -382,10 +423,10 @@ def test_an_evaluation_is_not_adopted_when_the_list_does_not_show_all_it_was_cre
     # Perhaps it is the one without: from the list nobody can tell.
     make = evaluation(service, **argument)
     service.fault("drop", "create_evaluation")
-    service.world.add_job("evaluation", "single", [Stage("PROCESSING")], inputs=evaluation(service)().inputs())
-    run = Life(make, key).run()
+    with beside(service, "create evaluation", **evaluation(service)().inputs()):
+        run = Life(make, key).run()
     assert is_final(run)
-    assert "'single'" in str(run.error)
+    assert "'other'" in str(run.error)
 
 
 def test_a_cleared_evaluation_does_not_adopt_the_one_before(service: Service, key: str) -> None:
@@ -421,7 +462,8 @@ def test_the_whole_list_is_read(service: Service, key: str) -> None:
     finally:
         service.world.add_job = original  # type: ignore[method-assign]
     assert run.value["evaluation_id"] in service.live("evaluation")
-    assert service.asked("list_evaluations") - asked == 3
+    # Three pages: before sending, and at each lookup.
+    assert service.asked("list_evaluations") - asked == 3 * 3
 
 
 def test_a_list_that_takes_no_notice_of_the_offset_does_not_go_on_for_ever(
@@ -436,16 +478,17 @@ def test_a_list_that_takes_no_notice_of_the_offset_does_not_go_on_for_ever(
     def request(self: Any, call: Any) -> Any:
         if call.endpoint is endpoints.LIST_EVALUATIONS:
             calls.append(call)
-            return items
+            return ListPage(items)
         return original(self, call)
-
-    from airflow_provider_nugen.hooks.base import ServiceHook
 
     original = ServiceHook.request
     monkeypatch.setattr(ServiceHook, "request", request)
     service.fault("drop", "create_evaluation")
-    assert is_retryable(Life(evaluation(service), key).run())
-    assert len(calls) == 2 * 2  # looks, and pages each
+    run = Life(evaluation(service), key).run()
+    # It need not be all that there is.
+    assert is_final(run)
+    assert "it shows 100, which may be one page of several" in str(run.error)
+    assert len(calls) == 3 * 2  # lists, and pages each
 
 
 @pytest.mark.parametrize(("revision", "early"), [("B", False), ("C", False), ("C", True)])
@@ -471,48 +514,81 @@ def test_a_deployment_that_never_began_is_sent_again(make_service: Callable[...,
         assert service.asked("deploy") == 2
 
 
-def test_a_redeployment_after_a_clear_is_found_although_its_id_is_the_same(service: Service, key: str) -> None:
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_what_runs_is_adopted_also_after_a_clear(service: Service, key: str, memory: bool) -> None:
     model_id = service.trained()
-    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key)
+    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=memory)
     life.run()
     life.clear()
-    service.fault(operation="deploy", **LOST["502"])
+    assert life.run().value == {"model_id": model_id}
+    assert service.asked("deploy") == 1
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_deployment_without_times_is_adopted_by_a_retry(service: Service, key: str, memory: bool) -> None:
+    model_id = service.trained()
+    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=memory)
+    life.run()
+    service.world.override_job(model_id, start_time=None, end_time=None)
+    assert life.run().value == {"model_id": model_id}
+    assert service.asked("deploy") == 1
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_deployment_that_may_be_over_is_sent_again(service: Service, key: str, memory: bool) -> None:
+    # The status of its task says COMPLETED for ever.
+    model_id = service.trained()
+    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=memory)
+    life.run()
+    service.world.add_job("deployment", model_id, [Stage("COMPLETED")])
+    service.world.add_job("undeployment", model_id, [Stage("COMPLETED")])
     assert life.run().value == {"model_id": model_id}
     assert service.asked("deploy") == 2
 
 
-def test_an_old_deployment_is_not_adopted_without_memory(service: Service, key: str) -> None:
-    # It may have ended since: the status of its task says COMPLETED for ever.
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_failed_deployment_of_revision_c_is_not_adopted(
+    make_service: Callable[..., Service], key: str, memory: bool
+) -> None:
+    service = make_service(nugen_revision="C")
     model_id = service.trained()
-    service.world.add_job("deployment", model_id, [Stage("COMPLETED")])
-    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=False)
-    life.ti.try_number = 1
-    run = life.run()
-    assert is_final(run)
-    assert repr(model_id) in str(run.error)
+    life = Life(lambda: DeployModelOperator(task_id="deploy", model_id=model_id, retries=1), key, memory=memory)
+    life.run()
+    # It says nothing else of a deployment that failed without a reason.
+    service.world.fail_job(model_id, "no GPU")
+    service.world.override_job(model_id, status="UNDEPLOYED", error=None, result=None)
+    life.run()
+    assert service.asked("deploy") == 2
 
 
-# Jobs that are not listed.
+# Benchmarks: listed in revision B only.
+
+
+def benchmark(kind: str, tmp_path: Any) -> Callable[[], Any]:
+    file = tmp_path / "benchmark.json"
+    file.write_text(json.dumps([{"question_num": 1, "question": "q", "answer": "a"}]))
+    makes: dict[str, Callable[[], Any]] = {
+        "create": lambda: CreateBenchmarkOperator(task_id="b", document_ids=DOCUMENTS, num_questions=3, retries=3),
+        "upload": lambda: UploadBenchmarkOperator(
+            task_id="b", file=str(file), name="n", document_id=DOCUMENTS[0], retries=3
+        ),
+    }
+    return makes[kind]
 
 
 @pytest.mark.parametrize("fault", LOST)
 @pytest.mark.parametrize("kind", ["create", "upload"])
 def test_a_benchmark_that_may_have_been_made_is_not_made_again(
-    service: Service, key: str, tmp_path: Any, fault: str, kind: str
+    service: Service, key: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, fault: str, kind: str
 ) -> None:
-    file = tmp_path / "benchmark.json"
-    file.write_text(json.dumps([{"question_num": 1, "question": "q", "answer": "a"}]))
-    makes = {
-        "create": lambda: CreateBenchmarkOperator(task_id="b", document_ids=DOCUMENTS, num_questions=3, retries=3),
-        "upload": lambda: UploadBenchmarkOperator(
-            task_id="b", file=file, name="n", document_id=DOCUMENTS[0], retries=3
-        ),
-    }
-    life = Life(makes[kind], key)
+    make = benchmark(kind, tmp_path)
+    # As in revision C.
+    monkeypatch.setattr(type(make()), "submission", replace(type(make()).submission, listing=None))
+    life = Life(make, key)
     service.fault(operation=f"{kind}_benchmark", **LOST[fault])
     run = life.run()
     assert is_final(run)
-    assert "has no list to look for it" in str(run.error)
+    assert "has no list to search for its benchmark" in str(run.error)
     assert is_final(life.run())
     assert len(service.jobs("benchmark")) == 1
     life.clear()
@@ -590,7 +666,7 @@ def test_a_data_job_that_is_not_visible_at_once_is_not_given_up(make_service: Ca
     life = Life(lambda: data_job(file_ids=["f-1", "f-2"]), key)
     run = life.run()
     assert is_retryable(run)
-    assert "a retry goes on with it" in str(run.error)
+    assert "a retry will reuse it" in str(run.error)
     (other,) = life.run().value.values()
     assert [job.id for job in service.jobs("data_job")] == [job, other]
 

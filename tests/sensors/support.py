@@ -56,13 +56,13 @@ class Service:
         self.world = simulator.world
         self.url = simulator.url
         self._clock = clock
-        saw = self.world.saw
+        record = self.world.record
 
         def answered(seen: RequestRecord) -> None:
-            saw(seen)
+            record(seen)
             clock.go()
 
-        self.world.saw = answered  # type: ignore[method-assign]
+        self.world.record = answered  # type: ignore[method-assign]
 
     def reset(self, key: str) -> None:
         """Forget what the test before did, once the last of its requests is answered."""

@@ -28,7 +28,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AsyncTransport]]:
     monkeypatch.setattr(AsyncTransport, "open", opening)
     yield opened
     assert all(transport.session.closed for transport in opened)
-    assert not any(client_module._clients.values())
+    assert client_module.clients.in_use() == []
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
@@ -88,25 +87,6 @@ BENCHMARK_UPLOAD = Submission(
     listed=_benchmarks,
     name="name",
 )
-
-
-def check_benchmark(items: Any, revision: str) -> None:
-    """
-    Check the content of a benchmark file.
-
-    :param items: the file, parsed as JSON.
-    :param revision: the API revision that it is sent to.
-    :raises ValueError: naming the first item that the service would refuse.
-    """
-    if not isinstance(items, list) or not items:
-        raise ValueError("it must be a JSON array with at least one question")
-    wanted = endpoints.BENCHMARK_FIELDS[revision]
-    for number, item in enumerate(items, 1):
-        missing = [name for name in wanted if not isinstance(item, dict) or name not in item]
-        if missing:
-            raise ValueError(
-                f"item {number} lacks {', '.join(missing)}; API revision {revision} wants {', '.join(wanted)} in each"
-            )
 
 
 # Deployments have no ids of their own: a model is deployed or not. In revision B their times are not theirs, so nothing

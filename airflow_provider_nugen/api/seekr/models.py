@@ -1,4 +1,4 @@
-"""What SeekrFlow answers."""
+"""What SeekrFlow answers; every field is in ``docs/seekr-api.rst``."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ class AlignmentJobCreated(AlignmentJob):
 
 
 class DataJobFile(ServiceModel):
-    """A file of a data job."""
+    """A file of a data job, and what became of its ingestion."""
 
     file_id: str
+    name: str | None = None
+    status: str | None = None
+    suggested_fix: str | None = None
 
 
 class DataJob(ServiceModel):
@@ -51,6 +54,7 @@ class DataJob(ServiceModel):
     status: str
     name: str | None = None
     job_type: str | None = None
+    system_prompt: str | None = None
     status_message: str | None = None
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, models, submissions
-from airflow_provider_nugen.compat import AirflowException
+from airflow_provider_nugen.api.submission import GuardedCall
+from airflow_provider_nugen.exceptions import ServiceUnreachableError
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.submit import SubmitOperator
@@ -96,10 +97,10 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
         """Return what is submitted."""
         vector_database_id = text(self.vector_database_id, "vector_database_id", optional=True)
         return {
-            "instructions": text(self.instructions, "instructions"),
+            "instructions": text(self.instructions, "instructions", number=True),
             # A vector database can take their place.
             "files": id_list(self.files, "files", optional=vector_database_id is not None),
-            "system_prompt": text(self.system_prompt, "system_prompt", optional=True),
+            "system_prompt": text(self.system_prompt, "system_prompt", optional=True, number=True),
             "type": text(self.type, "type", optional=True),
             "vector_database_id": vector_database_id,
         }
@@ -219,14 +220,14 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         # Wrong ones would be known only when there is a job to add them to.
         id_list(self.file_ids, "file_ids", optional=True)
         text(self.method, "method", optional=True)
-        name = text(self.name, "name", optional=True)
+        name = text(self.name, "name", optional=True, number=True)
         if name is not None and len(name) > MAX_NAME:
             raise invalid(f"name has {len(name)} characters, more than the {MAX_NAME} that SeekrFlow takes.")
         return {
             "name": name,
             "job_type": text(self.job_type, "job_type"),
-            "system_prompt": text(self.system_prompt, "system_prompt", optional=True),
-            "instructions": text(self.instructions, "instructions", optional=True),
+            "system_prompt": text(self.system_prompt, "system_prompt", optional=True, number=True),
+            "instructions": text(self.instructions, "instructions", optional=True, number=True),
             "vector_database_id": text(self.vector_database_id, "vector_database_id", optional=True),
         }
 
@@ -235,27 +236,25 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         job_id = self.start(context)
         self.push_xcoms(context, {"data_job_id": job_id})
         self._add_files(job_id)
-        self.kind = jobs.DATA_JOB_FILES
-        self.wait(context, job_id, method_name="files_ready")
+        self.wait(context, job_id, jobs.DATA_JOB_FILES, method_name="files_ready")
         return self._run(context, job_id)
 
     def files_ready(self, context: Context, event: dict[str, Any]) -> Any:
         """Go on when the trigger found the files processed."""
-        self.kind = jobs.DATA_JOB_FILES
-        self.finish(self.kind, WaitResult.from_event(event), context)
+        self.finish(jobs.DATA_JOB_FILES, WaitResult.from_event(event), context)
         return self._run(context, str(self.job_id(context)))
 
     def on_trigger_failure(self, error: Exception, context: Context) -> Any:
         """Go on when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
-        self.kind = jobs.DATA_JOB_FILES
-        result = self.final_poll(self.kind, error, context)
+        kind = jobs.DATA_JOB_FILES
+        result = self.final_poll(kind, error, context)
         if result.outcome is Outcome.SUCCEEDED:
             job_id = str(self.job_id(context))
             if self._is_ready(job_id) or not self.wait_for_completion:
                 return self._run(context, job_id)
-            self.kind = jobs.DATA_JOB
-            result = self.final_poll(self.kind, error, context)
-        return self.finish(self.kind, result, context)
+            kind = jobs.DATA_JOB
+            result = self.final_poll(kind, error, context)
+        return self.finish(kind, result, context)
 
     def _add_files(self, job_id: str) -> None:
         """Add the files that a try before this one did not add."""
@@ -268,16 +267,15 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     def _run(self, context: Context, job_id: str) -> Any:
         """Start the job unless that was done already, and wait for it if so told."""
-        self.kind = jobs.DATA_JOB
         if self._is_ready(job_id):
             try:
-                self.hook.request(endpoints.START_DATA_JOB.call(data_job_id=job_id))
+                with self.session() as hook:
+                    start = endpoints.START_DATA_JOB.call(data_job_id=job_id)
+                    hook.request(GuardedCall.of(start, self.check_not_killed))
             except ApiError as e:
                 # Its status tells whether the service acted on what it did not answer.
                 if not e.maybe_processed or self._is_ready(job_id):
                     raise self.failed(e) from None
-            finally:
-                self.hook.close()
             self.log.info("Started %s.", self.kind.subject(job_id))
         return self.wait(context, job_id) if self.wait_for_completion else {"data_job_id": job_id}
 
@@ -289,14 +287,18 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         for pause in self.lookup_delays:
             time.sleep(pause)
             try:
-                return self.hook.request(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))
+                with self.session() as hook:
+                    return hook.request(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))
             except NotFoundError as e:
                 unseen = str(e)
             except ApiError as e:
                 raise self.failed(e) from None
-            finally:
-                self.hook.close()
-        raise AirflowException(f"{unseen} This task has created it, and a retry goes on with it.")
+        raise ServiceUnreachableError(
+            f"{unseen} This task created it; a retry will reuse it.",
+            service=self.kind.service.name,
+            conn_id=self.conn_id,
+            job_id=job_id,
+        )
 
     def _read(self, job_id: str) -> models.DataJob:
         return self.send(endpoints.DATA_JOB_STATUS.call(data_job_id=job_id))

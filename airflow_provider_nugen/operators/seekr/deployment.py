@@ -102,7 +102,7 @@ class SeekrCreateDeploymentOperator(SeekrStartOperator):
         self.push_xcoms(context, {"deployment_id": deployment_id})
         # From here on there is something that costs money, and that ends with the task if a user ends the task.
         self._job_id = deployment_id
-        self._get_ready_to_kill(deployment_id)
+        self._get_ready_to_kill(self.kind, deployment_id)
         with self.session():
             try:
                 self._promote(deployment_id)
