@@ -94,7 +94,7 @@ class Extras(SphinxDirective):
         lines += ["   * - extra", "     - default", "     - meaning"]
         own = [(extra, f"{service.name}: ") for service in SERVICES for extra in service.own_extras]
         for extra, prefix in own + [(extra, "") for extra in COMMON_EXTRAS]:
-            default = "–" if extra.default is None else f"``{json.dumps(extra.default).strip(chr(34))}``"
+            default = "" if extra.default is None else f"``{json.dumps(extra.default).strip(chr(34))}``"
             header = f" Sent as ``{extra.header}``." if extra.header else ""
             lines += [f"   * - ``{extra.name}``", f"     - {default}", f"     - {prefix}{extra.description}{header}"]
         return self.parse_text_to_nodes("\n".join(lines))

@@ -14,8 +14,10 @@ from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
+from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.revision import spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
+from airflow_provider_nugen.hooks.transport import sync_transport
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
-    from airflow_provider_nugen.hooks.transport import SyncTransport
+    from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
 
@@ -114,9 +116,7 @@ class ServiceHook(BaseHook):
 
     def _open(self) -> SyncTransport:
         if self._transport is None:
-            from airflow_provider_nugen.hooks.transport import SyncTransport  # not before the first request
-
-            self._transport = SyncTransport(self.settings)
+            self._transport = sync_transport(self.settings)
         return self._transport
 
     def get_conn(self) -> Any:
@@ -164,12 +164,8 @@ class ServiceHook(BaseHook):
         return answer
 
     def _ask(self, call: Call[Any], revision: str) -> RawResponse:
-        try:
+        with explained(call, self.settings):
             response = self._open().send(call.request(revision, self.conn_id))
-        except ApiError as e:
-            from airflow_provider_nugen.hooks.transport import add_context  # loaded already, or not needed yet
-
-            raise add_context(e, call, self.settings) from None
         response.revision = revision
         return response
 

@@ -15,6 +15,7 @@ from airflow_provider_nugen.api.endpoint import Call, RawResponse
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
+from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.key_check import KeyCheck
 from airflow_provider_nugen.hooks.registry import LoopRegistry
 from airflow_provider_nugen.hooks.request_queue import RequestQueue
@@ -156,11 +157,8 @@ class AsyncClient:
             revision = transports.revision.first_for(call)
         transport.in_flight += 1
         try:
-            response = await transport.send(call.request(revision, self.conn_id))
-        except ApiError as e:
-            from airflow_provider_nugen.hooks.transport import add_context  # loaded already
-
-            raise add_context(e, call, settings) from None
+            with explained(call, settings):
+                response = await transport.send(call.request(revision, self.conn_id))
         finally:
             transport.in_flight -= 1
             if transport is not transports.transport:

@@ -17,7 +17,7 @@ from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.hooks.settings import Settings
 
 if TYPE_CHECKING:
-    from airflow_provider_nugen.hooks.transport import AsyncTransport
+    from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
 #: The outcome of a check holds for this many seconds.
 KEY_CHECK_TTL = 30.0

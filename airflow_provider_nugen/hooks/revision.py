@@ -8,7 +8,6 @@ processed, so that is safe for every method (source: the Nugen page of the docum
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -137,8 +136,8 @@ def spoken_revision(settings: Settings) -> SpokenRevision:
 
 def _payload(answer: RawResponse) -> object:
     try:
-        return json.loads(answer.body)
-    except ValueError:
+        return answer.json()
+    except (ValueError, RecursionError):
         return None
 
 

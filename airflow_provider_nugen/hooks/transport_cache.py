@@ -15,9 +15,10 @@ from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings
 from airflow_provider_nugen.hooks.revision import SpokenRevision, spoken_revision
+from airflow_provider_nugen.hooks.transport import async_transport
 
 if TYPE_CHECKING:
-    from airflow_provider_nugen.hooks.transport import AsyncTransport
+    from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
 #: The connection is read again after this many seconds.
 SETTINGS_TTL = 300.0
@@ -86,9 +87,7 @@ class TransportCache:
             try:
                 settings = await aread_settings(self._service, self._conn_id, known_to_exist=True)
                 if old is None or settings != old.settings:
-                    from airflow_provider_nugen.hooks.transport import AsyncTransport  # not before the first request
-
-                    self._transport, self._revision = await AsyncTransport.open(settings), spoken_revision(settings)
+                    self._transport, self._revision = await async_transport(settings), spoken_revision(settings)
             except ApiError:
                 if old is None or refused_at is not None:
                     raise

@@ -461,9 +461,9 @@ def test_words_are_cut(payload: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"<html>", "it is no JSON"),
-        (b'{"status": "READY"', "it is no JSON"),
-        (b"\xff", "cannot be read as JSON"),
+        (b"<html>", "it is not JSON"),
+        (b'{"status": "READY"', "it is not JSON"),
+        (b"\xff", "it is not JSON"),
         (b"", "expected an object, not NoneType"),
         (b"null", "expected an object, not NoneType"),
         (b"[]", "expected an object, not list"),
@@ -471,7 +471,7 @@ def test_words_are_cut(payload: Any) -> None:
         (b'{"status": null}', "field 'status'"),
         (b'{"status": {}}', "field 'status'"),
         (b'{"status": "READY", "x": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "levels deep"),
-        (b"[" * 100_000, "cannot be read as JSON"),
+        (b"[" * 100_000, "levels deep"),
     ],
 )
 def test_a_success_that_cannot_be_read_is_a_passing_failure_that_shows_its_beginning(body: bytes, why: str) -> None:

@@ -86,7 +86,7 @@ def test_the_session_is_made_once_and_verifies_and_carries_the_key(
     hook.send(GET)
     assert hook.get_conn() is session
     assert session.headers["Authorization"] == f"Bearer {key}"
-    assert requests_mock.last_request.timeout == 30.0
+    assert requests_mock.last_request.timeout.total == 30.0
     assert requests_mock.last_request.verify not in (False, None)
 
 

@@ -10,7 +10,7 @@ from airflow.sdk import BaseHook
 from sensors.support import hurry, logs, make_service, quick_looks, quick_retries, service, services
 
 from airflow_provider_nugen.hooks import client as client_module
-from airflow_provider_nugen.hooks.transport import AsyncTransport
+from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
 __all__ = ["hurry", "logs", "make_service", "quick_looks", "quick_retries", "service", "services"]
 

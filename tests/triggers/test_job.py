@@ -18,7 +18,7 @@ from sensors.support import SHORT, Logs, Service
 from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.compat import AirflowNotFoundException
 from airflow_provider_nugen.hooks import client as client_module
-from airflow_provider_nugen.hooks.transport import AsyncTransport
+from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 from airflow_provider_nugen.triggers.job import JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.waiter import Waiter
