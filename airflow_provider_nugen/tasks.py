@@ -26,6 +26,8 @@ from airflow_provider_nugen.waiting.waiter import Waiter
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+#: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
+JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 #: Airflow's own time-out of a trigger comes so many seconds after our deadline, where the final poll is due: it is only
 #: the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0

@@ -11,6 +11,7 @@ from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.sensors.base import JobSensor
+from airflow_provider_nugen.tasks import JobIds
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
@@ -50,11 +51,7 @@ class AlignmentStatusSensor(NugenSensor):
     template_fields: Sequence[str] = ("alignment_id", "nugen_conn_id", "poke_interval")
 
     def __init__(
-        self,
-        *,
-        alignment_id: str | Sequence[str],
-        wait_for: Literal["alignment", "evaluation"] = "alignment",
-        **kwargs: Any,
+        self, *, alignment_id: JobIds, wait_for: Literal["alignment", "evaluation"] = "alignment", **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.alignment_id = alignment_id
@@ -75,7 +72,7 @@ class EvaluationStatusSensor(NugenSensor):
     kind = jobs.EVALUATION
     template_fields: Sequence[str] = ("evaluation_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, evaluation_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, evaluation_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.evaluation_id = evaluation_id
 
@@ -93,7 +90,7 @@ class DeployStatusSensor(NugenSensor):
     kind = jobs.DEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, model_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
 
@@ -111,7 +108,7 @@ class UndeployStatusSensor(NugenSensor):
     kind = jobs.UNDEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, model_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
 
@@ -131,7 +128,7 @@ class DocumentStatusSensor(NugenSensor):
     kind = jobs.DOCUMENT
     template_fields: Sequence[str] = ("document_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, document_id: Any, **kwargs: Any) -> None:
+    def __init__(self, *, document_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.document_id = document_id
 
@@ -169,6 +166,6 @@ class BenchmarkStatusSensor(NugenSensor):
     kind = jobs.BENCHMARK
     template_fields: Sequence[str] = ("benchmark_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, benchmark_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, benchmark_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.benchmark_id = benchmark_id

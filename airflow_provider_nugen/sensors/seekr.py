@@ -8,6 +8,7 @@ from typing import Any
 from airflow_provider_nugen.api.seekr import jobs
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.sensors.base import JobSensor
+from airflow_provider_nugen.tasks import JobIds
 
 
 class SeekrSensor(JobSensor):
@@ -38,7 +39,7 @@ class SeekrAlignmentSensor(SeekrSensor):
     kind = jobs.ALIGNMENT
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, alignment_job_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, alignment_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.alignment_job_id = alignment_job_id
 
@@ -59,7 +60,7 @@ class SeekrDataJobSensor(SeekrSensor):
     kind = jobs.DATA_JOB
     template_fields: Sequence[str] = ("data_job_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, data_job_id: str | Sequence[str], **kwargs: Any) -> None:
+    def __init__(self, *, data_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_job_id = data_job_id
 
@@ -77,7 +78,7 @@ class SeekrFineTuneSensor(SeekrSensor):
     kind = jobs.FINE_TUNE
     template_fields: Sequence[str] = ("fine_tune_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, fine_tune_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, fine_tune_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.fine_tune_id = fine_tune_id
 
@@ -95,6 +96,6 @@ class SeekrDeploymentSensor(SeekrSensor):
     kind = jobs.DEPLOYMENT
     template_fields: Sequence[str] = ("deployment_id", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, deployment_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, deployment_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.deployment_id = deployment_id

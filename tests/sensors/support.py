@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from airflow_provider_nugen import tasks
 from airflow_provider_nugen.sensors import base as sensors
 from airflow_provider_nugen.simulator import Simulator, run_simulator
 from airflow_provider_nugen.simulator.world import RequestRecord
@@ -168,11 +169,17 @@ def logs(caplog: pytest.LogCaptureFixture, key: str) -> Iterator[Logs]:
 
 
 @pytest.fixture(autouse=True)
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow shorter intervals than users may have."""
     monkeypatch.setattr(schedule, "MIN_INTERVAL", SHORT)
+
+
+@pytest.fixture(autouse=True)
+def no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defer and reschedule at once, whatever a job is expected to take: there is no scheduler to be confused."""
     monkeypatch.setattr(triggers, "MIN_RUN_TIME", 0.0)
     monkeypatch.setattr(sensors, "MIN_RESCHEDULE", 0.0)
+    monkeypatch.setattr(tasks, "NEARLY_DONE", -1.0)
 
 
 @pytest.fixture
