@@ -82,6 +82,7 @@ class Submission(Generic[A]):
     :param listed: turns the answer of the listing into the listed jobs.
     :param name: the field that names the job, where the service keeps one.
     :param filters: submitted fields that narrow the listing: our field to the listing's.
+    :param max_name: the most characters of a generated name; it is cut at its end.
     :param page: the size of a page, where the listing has pages (``limit`` and ``offset``).
     """
 
@@ -91,6 +92,7 @@ class Submission(Generic[A]):
     listing: Endpoint[Any] | None = None
     listed: Callable[[Any], Sequence[ListedJob]] = lambda answer: ()
     name: str | None = None
+    max_name: int | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     page: int | None = None
 
