@@ -61,11 +61,12 @@ class StatusServer:
 
 
 async def main() -> None:
-    """Serve on the listening socket that is standard input; write samples to standard output."""
+    """Serve on the listening socket that is standard input; write samples."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status_server", description=__doc__)
     parser.add_argument("--body", required=True)
     parser.add_argument("--status", type=int, default=200)
     parser.add_argument("--spread", type=float, default=INTERVAL)
+    parser.add_argument("--samples", type=int, required=True, help="file descriptor that samples are written to")
     parser.add_argument("--certificate", help="certificate and key, to answer on https")
     arguments = parser.parse_args()
     context = None
@@ -75,7 +76,7 @@ async def main() -> None:
     server = StatusServer(arguments.body, arguments.status, arguments.spread)
     listening = socket.socket(fileno=0)
     await asyncio.get_running_loop().create_server(server.accept, sock=listening, ssl=context, backlog=4096)
-    await report(os.fdopen(1, "w", buffering=1), server.counters)
+    await report(os.fdopen(arguments.samples, "w", buffering=1), server.counters)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
 Let two hundred waits survive on a real Airflow, with PostgreSQL, against the simulated services.
 
-The exit code is 0 only if every wait ended exactly once, in the right way, whatever broke meanwhile.
+The exit code is 0 only if every wait ended exactly once, as it must, whatever broke meanwhile.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from pathlib import Path
 
 import requests
 
-from demo.__main__ import PROJECT, Stopped, _raise_on_signals
-from demo.client import AirflowApiError
-from demo.local_airflow import claim_home
-from demo.processes import ServiceDied
-from demo.report import Reporter
-from survival.deployment import SupervisedAirflow
+from devtools.client import AirflowApiError
+from devtools.local_airflow import claim_home
+from devtools.postgres import Database
+from devtools.processes import ServiceDied
+from devtools.program import PROJECT, Stopped, raise_on_signals, use_utf8
+from devtools.reporter import Reporter
+from devtools.simulator import SimulatorServer
+from devtools.supervised_airflow import SupervisedAirflow
 from survival.faults import BUSY, CONNECTIONS, FAULTS, NO_FAULT, Fault, Scene
 from survival.report import report
-from survival.services import Database, Simulator
 from survival.verdict import Row, judge
 from survival.waits import DAGS, LONG, LONG_DAG, SHORT, Wait
 
 #: Seconds after which a wait that should be over is left to the verdict.
-PATIENCE = 240.0
+END_TIMEOUT = 240.0
 
 #: What a deployment of this size on two cores has.
 CONFIG = {
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: exit code.
     """
     options = _parser().parse_args(arguments)
-    _raise_on_signals()
+    raise_on_signals()
     reporter = Reporter()
     try:
         return _run(options.home, [f for f in FAULTS if options.only in f.name], reporter)
@@ -67,7 +68,7 @@ def _run(home: Path, faults: Sequence[Fault], reporter: Reporter) -> int:
     try:
         with (
             Database(home / "postgres") as database,
-            Simulator(home / "simulator") as simulator,
+            SimulatorServer(home / "simulator") as simulator,
             _airflow(home / "airflow", database, simulator, reporter) as airflow,
         ):
             try:
@@ -84,8 +85,8 @@ def _run(home: Path, faults: Sequence[Fault], reporter: Reporter) -> int:
                     deaths += [f"{name} ({fault.name})" for name in airflow.deaths]
                     airflow.deaths.clear()
                 for wait in left:
-                    simulator.set_job(wait.kind.name, wait.job_id, [(wait.last_word, 0)])
-                airflow.wait_until(lambda: not airflow.count_in("none", "deferred", *BUSY), PATIENCE)
+                    simulator.set_job(wait.kind.name, wait.job_id, [(wait.final_status, 0)])
+                airflow.comes_true(lambda: not airflow.count_in("none", "deferred", *BUSY), END_TIMEOUT)
                 simulator.note_changes()
                 verdicts = judge(airflow, scene.started, simulator.jobs())
             finally:
@@ -109,22 +110,22 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
     own += [wait for wait in hit if wait in SHORT and wait.timeout is None]
     for number, wait in enumerate(own):
         seconds = 1 + (fault.seconds - 1) * (number + 1) / len(own)
-        scene.simulator.set_job(wait.kind.name, wait.job_id, [(wait.kind.running, seconds), (wait.last_word, 0)])
+        scene.simulator.set_job(wait.kind.name, wait.job_id, [(wait.kind.running, seconds), (wait.final_status, 0)])
     fault.apply(scene)
     time.sleep(fault.seconds)
-    happened = scene.airflow.wait_until(lambda: fault.until(scene), PATIENCE)
+    happened = scene.airflow.comes_true(lambda: fault.until(scene), END_TIMEOUT)
     fault.restore(scene)
     scene.say("mended")
     # Also those that began meanwhile.
     hit |= scene.deferred()
     ending = {*own, *(wait for wait in hit if wait.timeout)}
-    over = scene.airflow.wait_until(lambda: not ending & scene.deferred(), PATIENCE)
+    over = scene.airflow.comes_true(lambda: not ending & scene.deferred(), END_TIMEOUT)
     scene.say(f"{len(ending)} waits are over" if over else f"{len(ending & scene.deferred())} waits are not over")
     hit_ids, own_ids = (frozenset(wait.job_id for wait in waits) for waits in (hit, ending))
     return Row(fault.name, hit_ids, own_ids, happened and over)
 
 
-def _airflow(home: Path, database: Database, simulator: Simulator, reporter: Reporter) -> SupervisedAirflow:
+def _airflow(home: Path, database: Database, simulator: SimulatorServer, reporter: Reporter) -> SupervisedAirflow:
     access = {"host": simulator.url, "password": simulator.api_key}
     return SupervisedAirflow(
         home,
@@ -152,4 +153,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

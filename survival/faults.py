@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.client import TaskInstance
-from survival.deployment import SupervisedAirflow
-from survival.services import Database, Simulator
+from devtools.client import TaskInstance
+from devtools.postgres import Database
+from devtools.simulator import SimulatorServer
+from devtools.supervised_airflow import SupervisedAirflow
 from survival.waits import DAGS, LONG, SHORT_DAG, Wait
 
 #: Connection ids and types.
@@ -35,7 +36,7 @@ class Scene:
     """
 
     airflow: SupervisedAirflow
-    simulator: Simulator
+    simulator: SimulatorServer
     database: Database
     say: Callable[[str], None]
     #: The DAGs that were started.
@@ -49,7 +50,7 @@ class Scene:
             tasks[:] = self.airflow.tasks_in("deferred")
             return True
 
-        self.airflow.wait_until(read, START_TIMEOUT)
+        self.airflow.comes_true(read, START_TIMEOUT)
         return {DAGS[task.run.dag_id].mapped[task.key.task_id][task.key.map_index] for task in tasks}
 
     def start_waits(self, dag_id: str) -> None:
@@ -67,7 +68,7 @@ class Scene:
 
         :raises TimeoutError: if this takes too long.
         """
-        if not self.airflow.wait_until(lambda: not self.airflow.count_in("none", *BUSY), START_TIMEOUT):
+        if not self.airflow.comes_true(lambda: not self.airflow.count_in("none", *BUSY), START_TIMEOUT):
             raise TimeoutError(f"Workers are still busy after {START_TIMEOUT:.0f} s")
 
     def wait_until_some_wait(self) -> None:
@@ -77,7 +78,7 @@ class Scene:
         :raises TimeoutError: if this takes too long.
         """
         half = sum(len(DAGS[dag_id].waits) for dag_id in self.started) / 2
-        if not self.airflow.wait_until(lambda: self.airflow.count_in("deferred") > half, START_TIMEOUT):
+        if not self.airflow.comes_true(lambda: self.airflow.count_in("deferred") > half, START_TIMEOUT):
             raise TimeoutError(f"Less than {half:.0f} waits are deferred after {START_TIMEOUT:.0f} s")
 
 
@@ -163,7 +164,7 @@ def _deadlines_have_passed(scene: Scene) -> bool:
 
 
 FAULTS = (
-    # The other half has its first look while it lasts.
+    # The other half makes its first poke while it lasts.
     _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
     Fault(
         "triggerers killed (-9), restarted",
@@ -219,4 +220,4 @@ FAULTS = (
     ),
 )
 #: The jobs that outlive them all.
-NO_FAULT = Fault("none any more", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))
+NO_FAULT = Fault("no fault", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))

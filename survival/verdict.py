@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from demo.client import StateEvent, TaskInstance
-from survival.deployment import SupervisedAirflow
+from devtools.client import StateEvent, TaskInstance
+from devtools.supervised_airflow import SupervisedAirflow
 from survival.waits import DAGS, Wait
 
 #: States in which nothing more happens.
@@ -36,7 +36,7 @@ class Verdict:
     extra_delay: float | None = None
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether it ended exactly once, as it must."""
         return not (self.lost or self.doubled or self.wrong)
 
@@ -49,7 +49,7 @@ class Row:
     :param name: the fault.
     :param hit: the job ids of the waits that were deferred when it began.
     :param own: the job ids of those of them whose jobs, or deadlines, ended during it.
-    :param in_time: the fault came to its end, and so did the waits of ``own``, before patience was over.
+    :param in_time: the fault came to its end, and so did the waits of ``own``, within the time that the suite gives it.
     """
 
     name: str
@@ -69,14 +69,14 @@ class Row:
         return sum(bool(verdict.doubled) for verdict in self.verdicts)
 
     @property
-    def right(self) -> int:
+    def correct(self) -> int:
         """How many ended as they must."""
-        return sum(verdict.right for verdict in self.verdicts)
+        return sum(verdict.correct for verdict in self.verdicts)
 
     @property
     def passed(self) -> bool:
         """Whether the fault did no harm, and hit anything at all."""
-        return bool(self.hit) and self.in_time and self.right == len(self.hit)
+        return bool(self.hit) and self.in_time and self.correct == len(self.hit)
 
     @property
     def extra_delay(self) -> float:
@@ -140,7 +140,7 @@ def _judge(wait: Wait, found: Findings, job_end: float) -> Verdict:
 
 
 def _doubled(task: TaskInstance, states: Sequence[str]) -> str:
-    # Once to look and defer, once to end.
+    # Once to poke and defer, once to end.
     twice = task.try_number > 1 or sum(state in ENDS for state in states) > 1 or states.count("running") > 2
     return f"try {task.try_number}: {', '.join(states)}" if twice else ""
 

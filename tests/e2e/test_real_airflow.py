@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from demo.client import Run
-from demo.local_airflow import LocalAirflow
+from devtools.client import Run
+from devtools.local_airflow import LocalAirflow
 
 pytestmark = pytest.mark.e2e
 

@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from devtools.network import LOCALHOST
+
 USER = "admin"
-LOCALHOST = "127.0.0.1"
 
 Settings = dict[str, str]
 
@@ -119,18 +120,6 @@ def write_passwords(file: Path) -> str:
     with open(file, "x", opener=_private) as stream:
         json.dump({USER: password}, stream)
     return password
-
-
-def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """
-    Return the environment for a process of ours: the inherited one, without anything about the user's own Airflow.
-
-    :param extra: variables to add.
-    """
-    env = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW_")}
-    for name in ("NO_PROXY", "no_proxy"):
-        env[name] = ",".join(filter(None, [env.get(name), LOCALHOST, "localhost"]))
-    return env | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | dict(extra)
 
 
 def _private(path: str, flags: int) -> int:
