@@ -126,7 +126,7 @@ def xcom_rows(xcoms: Sequence[XCom]) -> list[tuple[str, str, str]]:
         groups.setdefault((xcom.key.task_id, xcom.name), []).append(xcom)
     return [
         (
-            task_id if group[0].key.map_index < 0 else f"{task_id}, {len(group)} times",
+            task_id if group[0].key.map_index < 0 else f"{task_id}, each of {len(group)}",
             name,
             shortened(json.dumps(group[0].value, ensure_ascii=False), XCOM_WIDTH),
         )
