@@ -15,7 +15,8 @@ from airflow_provider_nugen.simulator import Simulator, run_simulator
 from devtools.client import AirflowApiError, Run
 from devtools.local_airflow import LocalAirflow
 
-pytestmark = pytest.mark.e2e
+# One Airflow at a time.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
