@@ -28,9 +28,10 @@ def use_utf8() -> None:
     Airflow reads its own files in the encoding of the locale, and the paths of this program go into files that are
     UTF-8. The terminal keeps the encoding of the locale; what it cannot show becomes a question mark.
     """
-    if not sys.flags.utf8_mode:
+    # With "-X utf8=0" the variable has no effect, and would have none the next time.
+    if not sys.flags.utf8_mode and os.environ.get("PYTHONUTF8") != "1":
         # Not sys.argv, which has lost the "-m module".
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})  # noqa: S606
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=locale.getencoding(), errors="replace")
