@@ -82,7 +82,10 @@ docs: install ## Build the documentation into docs/_build/html; warnings are err
 lint: install ## Check style, layers, types and spelling
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(RUN) -m mypy
+	$(RUN) -m codespell_lib
+	$(RUN) -m validate_pyproject pyproject.toml
 
 clean: ## Remove all that was made here
-	rm -rf $(VENV)* .demo .survival .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist docs/_build *.egg-info
+	rm -rf $(VENV)* .demo .survival .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist docs/_build *.egg-info

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 import pytest
 import requests
 import requests_mock
@@ -29,7 +29,7 @@ FOLDER = "Ein Ördner (1)"
 
 def is_alive(pid: int) -> bool:
     # Where nobody waits for orphans, what was killed stays a zombie.
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
 
 
 @pytest.fixture
