@@ -62,7 +62,14 @@ def test_the_test_in_the_readme_is_one_that_runs() -> None:
     assert f"```python\n{test[test.index('import json') :]}```" in (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("https://", "#"))]
+    assert links
+    assert [link for link in links if not (PROJECT / link).exists()] == []
+
+
 def test_every_picture_is_shown() -> None:
-    pages = "".join(page.read_text(encoding="utf-8") for page in (PROJECT / "docs").glob("*.rst"))
-    shown = re.findall(r"image:: images/(\S+)", pages)
+    pages = "".join(page.read_text(encoding="utf-8") for page in (PROJECT / "docs").glob("*.[rm]*"))
+    shown = re.findall(r"(?:image:: |\]\()images/([^\s)]+)", pages)
     assert sorted(shown) == sorted(path.name for path in (PROJECT / "docs" / "images").iterdir())
