@@ -7,6 +7,7 @@ The exit code is 0 only if every wait ended exactly once, as it must, whatever b
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import requests
 
 from devtools.client import AirflowApiError
+from devtools.gateway import GatewayServer
 from devtools.local_airflow import claim_home
 from devtools.postgres import Database
 from devtools.processes import ServiceDied
@@ -25,8 +27,9 @@ from devtools.simulator import SimulatorServer
 from devtools.supervised_airflow import SupervisedAirflow
 from survival.faults import BUSY, CONNECTIONS, FAULTS, NO_FAULT, Fault, Scene
 from survival.report import report
+from survival.secrets_backend import CLASSPATH, Secrets
 from survival.verdict import Row, judge
-from survival.waits import DAGS, LONG, LONG_DAG, SHORT, Wait
+from survival.waits import DAGS, LONG, LONG_DAG, REFUSED, SHORT, Wait
 
 #: Seconds after which a wait that should be over is left to the verdict.
 END_TIMEOUT = 240.0
@@ -40,6 +43,8 @@ CONFIG = {
     "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "90",
 }
 TRIGGERER_HEALTH_CHECK_THRESHOLD = 10
+#: The file of the secrets backend, in the home of the suite.
+SECRETS = "connections.json"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,10 +74,16 @@ def _run(home: Path, faults: Sequence[Fault], reporter: Reporter) -> int:
         with (
             Database(home / "postgres") as database,
             SimulatorServer(home / "simulator") as simulator,
-            _airflow(home / "airflow", database, simulator, reporter) as airflow,
+            GatewayServer(home / "gateway", simulator.port) as gateway,
+            _airflow(home, database, reporter) as airflow,
         ):
             try:
-                scene = Scene(airflow, simulator, database, lambda text: reporter.say("", text))
+                access = {"host": gateway.url, "password": simulator.api_key}
+                connections = {
+                    conn_id: {"conn_type": conn_type, **access} for conn_id, conn_type in CONNECTIONS.items()
+                }
+                secrets = Secrets(home / SECRETS, connections)
+                scene = Scene(airflow, simulator, gateway, secrets, database, lambda text: reporter.say("", text))
                 for wait in (*LONG, *SHORT):
                     simulator.set_job(wait.kind.name, wait.job_id, [(wait.kind.running, 0)])
                 airflow.wait_for_dags(DAGS)
@@ -88,7 +99,7 @@ def _run(home: Path, faults: Sequence[Fault], reporter: Reporter) -> int:
                     simulator.set_job(wait.kind.name, wait.job_id, [(wait.final_status, 0)])
                 airflow.comes_true(lambda: not airflow.count_in("none", "deferred", *BUSY), END_TIMEOUT)
                 simulator.note_changes()
-                verdicts = judge(airflow, scene.started, simulator.jobs())
+                verdicts = judge(airflow, scene.started, simulator.jobs(), scene.refused)
             finally:
                 reporter.say("survival", "stopping")
     finally:
@@ -105,8 +116,10 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
     fault.before(scene)
     hit = scene.deferred()
     scene.say(f"--- {fault.name}: {len(hit)} waits")
-    own = [wait for wait in left if wait in hit][: fault.ending]
-    left[:] = [wait for wait in left if wait not in own]
+    refused = {wait for wait in left if wait.job_id.endswith(REFUSED)} if fault.refuses else set()
+    scene.refused |= refused
+    own = [wait for wait in left if wait in hit and wait not in refused][: fault.ending]
+    left[:] = [wait for wait in left if wait not in own and wait not in refused]
     own += [wait for wait in hit if wait in SHORT and wait.timeout is None]
     for number, wait in enumerate(own):
         seconds = 1 + (fault.seconds - 1) * (number + 1) / len(own)
@@ -118,20 +131,22 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
     scene.say("mended")
     # Also those that began meanwhile.
     hit |= scene.deferred()
-    ending = {*own, *(wait for wait in hit if wait.timeout)}
+    ending = {*own, *refused, *(wait for wait in hit if wait.timeout)}
     over = scene.airflow.comes_true(lambda: not ending & scene.deferred(), END_TIMEOUT)
     scene.say(f"{len(ending)} waits are over" if over else f"{len(ending & scene.deferred())} waits are not over")
     hit_ids, own_ids = (frozenset(wait.job_id for wait in waits) for waits in (hit, ending))
     return Row(fault.name, hit_ids, own_ids, happened and over)
 
 
-def _airflow(home: Path, database: Database, simulator: SimulatorServer, reporter: Reporter) -> SupervisedAirflow:
-    access = {"host": simulator.url, "password": simulator.api_key}
+def _airflow(home: Path, database: Database, reporter: Reporter) -> SupervisedAirflow:
+    backend = {
+        "AIRFLOW__SECRETS__BACKEND": CLASSPATH,
+        "AIRFLOW__SECRETS__BACKEND_KWARGS": json.dumps({"file": str(home / SECRETS)}),
+    }
     return SupervisedAirflow(
-        home,
+        home / "airflow",
         Path(__file__).parent / "dags",
-        connections={conn_id: {"conn_type": conn_type, **access} for conn_id, conn_type in CONNECTIONS.items()},
-        config=CONFIG,
+        config=CONFIG | backend,
         env={"PYTHONPATH": str(PROJECT)},
         database_url=database.url,
         triggerers=2,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from devtools.client import StateEvent, TaskInstance
@@ -94,13 +94,16 @@ class Findings(NamedTuple):
     log: str
 
 
-def judge(airflow: SupervisedAirflow, dag_ids: Sequence[str], jobs: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+def judge(
+    airflow: SupervisedAirflow, dag_ids: Sequence[str], jobs: Sequence[Mapping[str, Any]], refused: Collection[Wait]
+) -> list[Verdict]:
     """
     Compare what became of every wait with what had to become of it.
 
     :param airflow: the private Airflow.
     :param dag_ids: the DAGs that were started, in runs of the same names.
     :param jobs: the jobs as the simulator shows them.
+    :param refused: the waits whose jobs were refused.
     """
     ends = {job["id"]: job["created"] + sum(stage["seconds"] for stage in job["stages"][:-1]) for job in jobs}
     verdicts = []
@@ -113,6 +116,8 @@ def judge(airflow: SupervisedAirflow, dag_ids: Sequence[str], jobs: Sequence[Map
             xcoms.setdefault(xcom.key, {})[xcom.name] = xcom.value
         for key, task in tasks.items():
             wait = waits.mapped[key.task_id][key.map_index]
+            if wait in refused:
+                wait = replace(wait, refused=True)
             log = ""
             if wait.state == "failed" and task.state == "failed":
                 log = airflow.task_log(dag_id, dag_id, key.task_id, map_index=key.map_index, try_number=task.try_number)
@@ -135,7 +140,8 @@ def _judge(wait: Wait, found: Findings, job_end: float) -> Verdict:
         wait,
         doubled=_doubled(task, states),
         wrong=_wrong(wait, found, states),
-        extra_delay=task.end_date.timestamp() - due - wait.poke_interval,
+        # A refused job does not end.
+        extra_delay=None if wait.refused else task.end_date.timestamp() - due - wait.poke_interval,
     )
 
 

@@ -75,6 +75,7 @@ class Wait:
     :param use_eta: poll less often while the service says that the job takes long.
     :param fails: the job fails.
     :param timeout: seconds after which the wait times out, which it must; ``None`` if its job ends before.
+    :param refused: the service refuses the key for this job (401), which ends the wait.
     :param unmet_timeout: the sensor's ``timeout`` in seconds, where it is not to be met.
     """
 
@@ -85,6 +86,7 @@ class Wait:
     use_eta: bool = True
     fails: bool = False
     timeout: float | None = None
+    refused: bool = False
     unmet_timeout: float = 86_400.0
 
     @property
@@ -110,11 +112,13 @@ class Wait:
     @property
     def state(self) -> str:
         """The state in which its task must end."""
-        return "failed" if self.fails or self.timeout is not None else "success"
+        return "failed" if self.fails or self.refused or self.timeout is not None else "success"
 
     @property
     def words(self) -> str:
         """What its log must say, if it must fail."""
+        if self.refused:
+            return "401"
         return "was not done when its timeout" if self.timeout is not None else f"failed (status '{self.final_status}')"
 
     @property
@@ -162,6 +166,8 @@ def _short(number: int) -> Wait:
     )
 
 
+#: One wait of ten, whose jobs end well: those of them that are refused, if the fault happens.
+REFUSED = "4"
 LONG = [_long(number) for number in range(180)]
 SHORT = [_short(number) for number in range(20)]
 DAGS = {LONG_DAG: Waits(LONG), SHORT_DAG: Waits(SHORT)}

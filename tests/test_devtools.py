@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -18,6 +19,7 @@ from airflow_provider_nugen.simulator import run_simulator
 from devtools import polling
 from devtools.certificates import make_certificate
 from devtools.client import AirflowClient, Run, TaskKey
+from devtools.gateway import POISON_NUMBER, POISON_TEXT, GatewayServer
 from devtools.local_airflow import claim_home
 from devtools.polling import wait_until
 from devtools.processes import Processes, ServiceDied, child_environment
@@ -169,3 +171,31 @@ def test_what_the_scheduler_did_to_a_task_is_read_from_the_audit_log() -> None:
         TaskKey("wait", -1): [f"state mismatch: {mismatch}"],
         TaskKey("many", 3): ["heartbeat timeout: no heartbeat"],
     }
+
+
+def test_the_gateway_hands_on_poisons_and_resets(tmp_path: Path) -> None:
+    with (
+        run_simulator() as simulator,
+        GatewayServer(tmp_path / "gateway", urlsplit(simulator.url).port or 0) as gateway,
+    ):
+        simulator.add_job("alignment", "a-1", [("PROCESSING", 3600.0), ("READY", 0.0)])
+        path = "/api/v3/alignment-project/status/a-1"
+        key = {"Authorization": f"Bearer {simulator.nugen_connection()['password']}"}
+
+        def get() -> requests.Response:
+            return requests.get(gateway.url + path, headers=key, timeout=30)
+
+        assert get().json() == requests.get(simulator.url + path, headers=key, timeout=30).json()
+        assert gateway.set_fault("poison", 1) == 0
+        answer = get().json()
+        assert (answer["status"], answer["error"]) == ("PROCESSING", POISON_TEXT)
+        assert answer[POISON_TEXT] == [POISON_NUMBER, -POISON_NUMBER]
+        assert gateway.set_fault("reset", 2) == 1
+        assert get().ok
+        with pytest.raises(requests.ConnectionError):
+            get()
+        assert gateway.set_fault("") == 1
+        simulator.add_fault({"action": "truncate", "times": 1})
+        with pytest.raises(requests.exceptions.RequestException):
+            get()
+        assert get().ok
