@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     raise_on_signals()
     reporter = Reporter()
     try:
-        return _run(options.home, [f for f in FAULTS if options.only in f.name], reporter)
+        return _run(
+            options.home, [f for f in FAULTS if any(text in f.name for text in options.only.split(","))], reporter
+        )
     except Stopped as stopped:
         return 128 + stopped.signum
     except (ServiceDied, AirflowApiError, TimeoutError, RuntimeError, requests.RequestException) as error:
@@ -163,7 +165,9 @@ def _parser() -> argparse.ArgumentParser:
         default=PROJECT / ".survival",
         help="folder for everything that is written; default: .survival in the project",
     )
-    parser.add_argument("--only", default="", metavar="TEXT", help="only the faults with this text in their names")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT,...", help="only faults with one of these texts in their names"
+    )
     return parser
 
 

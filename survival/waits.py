@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+#: Environment variable: how many waits run from the beginning, for a short try of a fault.
+LONG_WAITS = "SURVIVAL_WAITS"
 #: DAG with the waits that run from the beginning, and the one with those that meet their deadline.
 LONG_DAG, SHORT_DAG = "survival", "survival_deadlines"
 
@@ -168,6 +171,6 @@ def _short(number: int) -> Wait:
 
 #: One wait of ten, whose jobs end well: those of them that are refused, if the fault happens.
 REFUSED = "4"
-LONG = [_long(number) for number in range(180)]
+LONG = [_long(number) for number in range(int(os.environ.get(LONG_WAITS, "180")))]
 SHORT = [_short(number) for number in range(20)]
 DAGS = {LONG_DAG: Waits(LONG), SHORT_DAG: Waits(SHORT)}

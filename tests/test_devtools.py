@@ -29,6 +29,12 @@ PROJECT = Path(__file__).parents[1]
 FOLDER = "Ein Ördner (1)"
 
 
+def port_of(url: str) -> int:
+    port = urlsplit(url).port
+    assert port
+    return port
+
+
 def is_alive(pid: int) -> bool:
     # Where nobody waits for orphans, what was killed stays a zombie.
     return bool(psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
@@ -176,7 +182,7 @@ def test_what_the_scheduler_did_to_a_task_is_read_from_the_audit_log() -> None:
 def test_the_gateway_hands_on_poisons_and_resets(tmp_path: Path) -> None:
     with (
         run_simulator() as simulator,
-        GatewayServer(tmp_path / "gateway", urlsplit(simulator.url).port or 0) as gateway,
+        GatewayServer(tmp_path / "gateway", port_of(simulator.url)) as gateway,
     ):
         simulator.add_job("alignment", "a-1", [("PROCESSING", 3600.0), ("READY", 0.0)])
         path = "/api/v3/alignment-project/status/a-1"
