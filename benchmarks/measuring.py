@@ -1,4 +1,4 @@
-"""One run: a server, a triggerer, and so many waits of one kind."""
+"""One run: a server, a triggerer, and a number of waits of one kind."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from devtools.network import LOCALHOST
 from devtools.processes import Processes, child_environment
 from devtools.program import PROJECT
 
-#: The first trigger must poll twice within so many seconds, imports included ...
+#: Seconds within which the first trigger must poll twice, imports included.
 FIRST = 60.0
-#: ... and all others once within so many more; otherwise the measuring begins without them.
+#: Seconds within which all others must poll once; otherwise the measuring begins without them.
 ALL = 45.0
-#: No process is silent for so many seconds.
+#: Seconds that no process is silent for.
 SILENCE = 60.0
 
 
@@ -54,7 +54,7 @@ class Figures:
     :param lag: the worst lag of the event loop, in seconds.
     :param memory: resident memory per wait, in bytes.
     :param log_lines: log lines per 1000 polls.
-    :param lookups: connection look-ups per 1000 polls.
+    :param lookups: connection lookups per 1000 polls.
     :param polls: polls per second.
     :param due: how many there should be.
     :param polled: how many of the waits had polled when the measuring began.
@@ -84,9 +84,9 @@ class _Bench:
         self.triggerer = triggerer
         self.supervisor = supervisor
 
-    async def until(self, condition: Callable[[], bool], queue_timeout: float) -> bool:
-        """Wait up to so many seconds for something; return whether it came true."""
-        end = time.monotonic() + queue_timeout
+    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for a condition; return whether it came true."""
+        end = time.monotonic() + timeout
         while not condition():
             for part in (self.server, self.triggerer, self.supervisor):
                 part.check()
@@ -105,11 +105,11 @@ class _Bench:
             **self.triggerer.samples[-1],
             "memory": self.triggerer.memory,
             "log lines": self.supervisor.log_lines,
-            "look-ups": self.supervisor.received["GetConnection"],
+            "lookups": self.supervisor.received["GetConnection"],
         }
 
     def polled(self, name: str, count: int) -> Callable[[], bool]:
-        """Make the condition that the server has counted so many."""
+        """Return the condition that the server has counted ``count`` of something."""
         return lambda: bool(self.server.samples) and self.server.samples[-1][name] >= count
 
 
@@ -190,7 +190,7 @@ def _figures(begin: dict[str, float], end: dict[str, float], alone: int, waits: 
         lag=max(sample["lag"] for sample in samples if begin["at"] < sample["at"] <= end["at"]),
         memory=(end["memory"] - alone) / max(end["server jobs"] - 1, 1),
         log_lines=1000 * gone["log lines"] / polls,
-        lookups=1000 * gone["look-ups"] / polls,
+        lookups=1000 * gone["lookups"] / polls,
         polls=polls_per_second,
         due=waits / (INTERVAL + LATENCY),
         polled=begin["server jobs"],

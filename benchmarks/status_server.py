@@ -1,4 +1,4 @@
-"""The server that the triggers ask: says of every job that it runs, and counts."""
+"""The server that the triggers poll: answers that every job runs, and counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.samples import report
 
 #: Seconds that an answer takes.
 LATENCY = 0.02
-#: An idle connection is kept for so many seconds: whoever makes a new one wants to.
+#: Seconds that an idle connection is kept: a client that makes a new one does so on purpose.
 KEEP_ALIVE = 900.0
 
 
@@ -46,7 +46,7 @@ class StatusServer:
         return self._http()
 
     def counters(self) -> dict[str, float]:
-        """Say how many TCP connections, requests and jobs there were so far."""
+        """Return how many TCP connections, requests and jobs there were so far."""
         return {"connections": self.connections, "polls": self.polls, "jobs": len(self.jobs)}
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:

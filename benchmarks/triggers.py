@@ -37,7 +37,7 @@ COLUMNS = (
     "worst loop lag, ms",
     "RSS per wait, KiB",
     "log lines per 1000 polls",
-    "look-ups per 1000 polls",
+    "lookups per 1000 polls",
     "polls/s of those due",
 )
 #: What was measured, by number of waits and kind.

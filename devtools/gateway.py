@@ -1,7 +1,7 @@
 """
 A gateway before the simulated services, which does to answers what they cannot: poison them, or reset connections.
 
-Runs as a program of its own, which hands every request on to the simulator and the answer back.
+Runs as a program of its own, which forwards every request to the simulator and the answer back.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def poisoned(body: bytes) -> bytes:
 
 class Gateway:
     """
-    The program: hands on one request and its answer after the other, byte for byte, except where a fault strikes.
+    The program: forwards one request and its answer after the other, byte for byte, except where a fault strikes.
 
     Knows bodies with a ``Content-Length`` only, which is what the simulator sends.
 
@@ -57,7 +57,7 @@ class Gateway:
     def __init__(self, port: int) -> None:
         self.port = port
         self.fault = ""
-        #: The fault happens to every so many-th request (reset), or to one of so many paths (poison).
+        #: The fault happens to every n-th request (reset), or to one of n paths (poison).
         self.every = 1
         self.struck = 0
         self._seen = 0
@@ -89,7 +89,7 @@ class Gateway:
         source: asyncio.StreamReader,
         upstream: asyncio.StreamWriter,
     ) -> bool:
-        """Hand on one request and its answer; return whether another one may follow."""
+        """Forward one request and its answer; return whether another one may follow."""
         head = await reader.readuntil(END_OF_HEAD)
         body = await reader.readexactly(_length(head))
         path = head.split()[1]
@@ -157,7 +157,7 @@ class GatewayServer(Server):
         Let something go wrong from now on, and return how many requests the fault before it struck.
 
         :param fault: ``poison``, ``reset`` or ``""`` (nothing).
-        :param every: reset every so many-th connection; poison one of so many jobs.
+        :param every: n: reset every n-th request; poison the answers about one of n jobs.
         """
         order: dict[str, Any] = {"fault": fault, "every": every}
         with requests.Session() as session:

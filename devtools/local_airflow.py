@@ -36,7 +36,7 @@ class LocalAirflow(AirflowClient):
     :param config: settings named ``AIRFLOW__SECTION__KEY``, which win over ours.
     :param env: environment variables for all processes.
     :param database_url: SQLAlchemy URL of an empty metadata database; SQLite in ``home`` by default.
-    :param triggerers: number of triggerers. Without any, nothing that is deferred goes on.
+    :param triggerers: number of triggerers. Without any, nothing that is deferred continues.
     :param triggerer_health_check_threshold: seconds without a heartbeat (one is sent every 2 s) after which the
         triggers of a triggerer are given to another one. Airflow's default; tests that kill triggerers want less.
     :param start_timeout: seconds without progress after which the start has failed.

@@ -182,7 +182,7 @@ def _lose_secrets(scene: Scene) -> None:
 
 def _deadlines_have_passed(scene: Scene) -> bool:
     """
-    Say whether every deadline of the short waits has passed, and Airflow itself has ended the early ones.
+    Return whether every deadline of the short waits has passed, and Airflow itself has ended the early ones.
 
     A deadline counts from the start of its task.
     """
@@ -217,7 +217,7 @@ FAULTS = (
     ),
     # The other one takes over, then both have them for a moment.
     Fault(
-        "one of two triggerers hangs, goes on",
+        "one of two triggerers hangs, continues",
         apply=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGSTOP),
         restore=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGCONT),
         seconds=20,

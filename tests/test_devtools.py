@@ -179,7 +179,7 @@ def test_what_the_scheduler_did_to_a_task_is_read_from_the_audit_log() -> None:
     }
 
 
-def test_the_gateway_hands_on_poisons_and_resets(tmp_path: Path) -> None:
+def test_the_gateway_forwards_poisons_and_resets(tmp_path: Path) -> None:
     with (
         run_simulator() as simulator,
         GatewayServer(tmp_path / "gateway", port_of(simulator.url)) as gateway,
