@@ -84,9 +84,9 @@ class _Bench:
         self.triggerer = triggerer
         self.supervisor = supervisor
 
-    async def until(self, condition: Callable[[], bool], timeout: float) -> bool:
-        """Wait up to ``timeout`` seconds for a condition; return whether it came true."""
-        end = time.monotonic() + timeout
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait up to ``seconds`` for a condition; return whether it came true."""
+        end = time.monotonic() + seconds
         while not condition():
             for part in (self.server, self.triggerer, self.supervisor):
                 part.check()
