@@ -74,8 +74,11 @@ def airflow_settings(
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
         # A worker may see the end of its task one such interval late, and is not free until then.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # A worker that cannot import a DAG file tries again after this time, three times: a minute each by default.
-        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "3",
+        # On a busy machine an import takes longer than the 30 s after which a worker gives up. It is tried again, but
+        # not within seconds: a task that is due again before the scheduler has read that its worker left is failed.
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "240",
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "15",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": f"{triggerer_health_check_threshold:g}",
     }

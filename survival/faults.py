@@ -165,7 +165,12 @@ def _through_gateway(name: str, fault: str, every: int, seconds: float, ending: 
         scene.say(f"it struck {struck} requests")
 
     return Fault(
-        name, apply=lambda scene: _set_gateway(scene, fault, every), restore=restore, seconds=seconds, ending=ending
+        name,
+        before=Scene.wait_until_no_worker_works,
+        apply=lambda scene: _set_gateway(scene, fault, every),
+        restore=restore,
+        seconds=seconds,
+        ending=ending,
     )
 
 
@@ -242,6 +247,7 @@ FAULTS = (
         25,
         6,
         {"action": "status", "status": 401, "path": f"long-[0-9]+{REFUSED}(/|$)"},
+        before=Scene.wait_until_no_worker_works,
         refuses=True,
     ),
     Fault(
