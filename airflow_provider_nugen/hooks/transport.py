@@ -96,7 +96,7 @@ def received(status: int, body: bytes, header: Callable[[str], str | None], sett
 
 
 def _scrub_escaped(response: RawResponse, key: str) -> None:
-    """Take a key out that stands in JSON behind escapes, such as ``\\u006b``: written anew, it has one spelling."""
+    r"""Take a key out that stands in JSON behind escapes, such as ``\u006b``: written anew, it has one spelling."""
     try:
         text = json.dumps(response.json())
     except (ValueError, RecursionError):
