@@ -177,8 +177,7 @@ def through_the_database(deferred: TaskDeferred, ti: TaskInstance, key: str) -> 
     classpath, kwargs = trigger.serialize()
     if isinstance(trigger, JobTrigger):
         # Airflow's own triggers have times among their arguments, which it knows how to store.
-        assert all(value is None or type(value) in (str, int, float, bool) for value in kwargs.values()), kwargs
-        json.dumps(kwargs, allow_nan=False)
+        assert json.loads(json.dumps(kwargs, allow_nan=False)) == kwargs
     for text in (str(kwargs), repr(trigger), str(trigger), repr(deferred)):
         assert key not in text
     message, _ = _defer_task(deferred, ti, structlog.get_logger())
