@@ -23,6 +23,7 @@ __all__ = [
     "ProviderError",
     "RequestRejectedError",
     "ServiceUnreachableError",
+    "UnexpectedAnswerError",
     "UploadError",
     "final",
     "wait_error",
@@ -89,6 +90,10 @@ class PossibleDuplicateJobError(ProviderError):
 
 class UploadError(ProviderError):
     """A file could not be uploaded; what was uploaded before is kept."""
+
+
+class UnexpectedAnswerError(ProviderError):
+    """A model answers, but not as expected; the message says which answers, the log has them in a table."""
 
 
 class InvalidArgumentError(ProviderError):

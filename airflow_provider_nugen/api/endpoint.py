@@ -70,12 +70,14 @@ class Upload:
     :param name: the file's name as the service shall see it.
     :param open: opens the file for reading; called by the transport when it sends.
     :param revision: the API revision that this form of the file is for; ``None`` = for all.
+    :param size: its size in bytes, where whoever sends it knows it.
     """
 
     field: str
     name: str
     open: Callable[[], BinaryIO]
     revision: str | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -137,7 +139,8 @@ class Endpoint(Generic[T]):
     :param path: the path template; ``{alignment_id}`` and the like become quoted path segments.
     :param read: turns the parsed JSON body into the result, or one reader per revision; raises ``ValueError`` if it
         cannot.
-    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's.
+    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's. A dot leads into
+        an object: ``training_config.model``; an object of that name is completed, not replaced.
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
     :param idempotent: a POST that can be sent twice without harm.
@@ -241,7 +244,7 @@ class Call(Generic[T]):
         if endpoint.multipart:
             uploads = [upload for upload in self.uploads if upload.revision in (None, revision)]
             return Request(endpoint.method, target, form=body, uploads=uploads)
-        return Request(endpoint.method, target, json=body if endpoint.body else None)
+        return Request(endpoint.method, target, json=_nested(body) if endpoint.body else None)
 
     def _renamed(self, names: Mapping[str, Name], revision: str) -> dict[str, Any]:
         renamed = {}
@@ -313,6 +316,15 @@ class Call(Generic[T]):
             status >= 500 and not (status == 503 and response.retry_after is not None)
         )
         return error
+
+
+def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the objects that dotted names lead into; a field of its own wins over one of a whole object."""
+    nested: dict[str, Any] = {}
+    for name, value in sorted(fields.items(), key=lambda field: "." in field[0]):
+        outer, _, inner = name.partition(".")
+        nested[outer] = {**nested.get(outer, {}), inner: value} if inner else value
+    return nested
 
 
 def _parse(body: bytes) -> Any:

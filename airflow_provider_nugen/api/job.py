@@ -93,6 +93,23 @@ _PROGRESS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})|%|$)")
 
 
 @dataclass(frozen=True)
+class Supplement(Generic[M]):
+    """
+    What another endpoint adds to the status of a job, for the log and for the reason of a failure.
+
+    A wait never depends on it: if it cannot be read, the status counts without it.
+
+    :param endpoint: the endpoint; its path has the same id as that of the status.
+    :param is_wanted: decides whether an answer lacks it.
+    :param add: returns the answer with what the endpoint said.
+    """
+
+    endpoint: Endpoint[Any]
+    is_wanted: Callable[[M], bool]
+    add: Callable[[M, Any], M]
+
+
+@dataclass(frozen=True)
 class JobKind(Generic[M]):
     """
     One kind of job.
@@ -106,6 +123,7 @@ class JobKind(Generic[M]):
     :param detail: another endpoint that tells the status, of the same model: for a finished job that lacks
         something, and for a status endpoint that keeps failing.
     :param cancel: the endpoint that cancels the job, where the service has one.
+    :param supplement: what is asked for beside the status.
     :param interpret: returns what the answer means beyond its word; gets the answer, what the word alone means and
         the previous status word.
     """
@@ -118,6 +136,7 @@ class JobKind(Generic[M]):
     xcom_keys: tuple[str, ...] = ()
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
+    supplement: Supplement[M] | None = None
     interpret: Callable[[M, JobStatus, str | None], JobStatus] | None = None
 
     @property

@@ -29,6 +29,8 @@ A = TypeVar("A")
 CLOCK_SKEW = 120.0
 #: A request is acted on within this many seconds after it was sent, or never.
 PROCESSING_TIME = 120.0
+#: A list of exactly this many jobs may be one page of several where nothing is said of pages.
+PAGE_SIZES = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 500, 1000})
 #: A listed name with fewer characters than this is not taken for a cut one, unless it ends like one (``...``).
 MIN_CUT_NAME = 4
 
@@ -80,6 +82,7 @@ class Submission(Generic[A]):
     :param listed: turns the answer of the listing into the listed jobs.
     :param name: the field that names the job, where the service keeps one.
     :param filters: submitted fields that narrow the listing: our field to the listing's.
+    :param max_name: the most characters of a generated name; it is cut at its end.
     :param page: the size of a page, where the listing has pages (``limit`` and ``offset``).
     """
 
@@ -89,6 +92,7 @@ class Submission(Generic[A]):
     listing: Endpoint[Any] | None = None
     listed: Callable[[Any], Sequence[ListedJob]] = lambda answer: ()
     name: str | None = None
+    max_name: int | None = None
     filters: Mapping[str, str] = field(default_factory=dict)
     page: int | None = None
 
@@ -229,8 +233,8 @@ class ListReader:
             missing = f"it shows {len(self._jobs)} of {page.total}"
         elif page.has_more:
             missing = f"it says that there are more than the {len(self._jobs)} that it shows"
-        full = {size for size in (self._submission.page, page.limit) if size} or {100}
-        if not missing and page.total is None and jobs and len(jobs) in full:
+        asked = {size for size in (self._submission.page, page.limit) if size}
+        if not missing and page.total is None and len(jobs) in (asked or PAGE_SIZES):
             missing = f"it shows {len(self._jobs)}, which may be one page of several"
         # A service that takes no notice of the offset answers with the same page for ever.
         ended = not self._submission.page or not jobs or len(self._jobs) == known

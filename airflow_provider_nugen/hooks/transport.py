@@ -49,14 +49,20 @@ async def async_transport(settings: Settings) -> AsyncTransport:
     return await AsyncTransport.open(settings)
 
 
-def has_body(status: int) -> bool:
+def has_body(status: int, header: Callable[[str], str | None]) -> bool:
     """
     Return whether the body of an answer is worth reading: that of a redirect, which is not followed, is not.
 
-    :raises TransportError: for 1xx: no answer has come, but another protocol is offered.
+    :param status: the HTTP status.
+    :param header: returns the first value of a header.
+    :raises TransportError: for what is not the end of an answer: 1xx, which offers another protocol; and for a body
+        whose end nobody can tell.
     """
     if status < 200:
-        raise broken(f"HTTP {status} is not the end of an answer")
+        raise broken(f"HTTP {status} is not the end of it")
+    coding = header("Transfer-Encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
+        raise broken("its Transfer-Encoding is not chunked")
     return not 300 <= status < 400 and status != 204
 
 

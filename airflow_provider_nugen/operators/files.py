@@ -69,7 +69,7 @@ def open_file(file: LocalOrRemote, argument: str, *, field: str = "files", limit
             f"{argument}: {str(file)!r} has {size / 10**6:.1f} MB, more than the {limit / 10**6:g} MB that the service "
             "takes. Split it."
         )
-    return Upload(field, path.name, lambda: _open(path))
+    return Upload(field, path.name, lambda: _open(path), size=size)
 
 
 def _open(path: Path | ObjectStoragePath) -> BinaryIO:

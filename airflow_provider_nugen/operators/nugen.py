@@ -32,6 +32,7 @@ from airflow_provider_nugen.exceptions import (
 from airflow_provider_nugen.gating import Condition, judge, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
+from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
@@ -619,6 +620,37 @@ class UndeployModelOperator(NugenOperator, UndeployOperator):
 
     def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:
         super().__init__(model_id=model_id, **kwargs)
+
+
+class ChatCompletionOperator(NugenOperator, AskModelOperator):
+    """
+    Ask a model at Nugen, and check what it answers; see
+    :class:`~airflow_provider_nugen.operators.chat.AskModelOperator` for the questions, the checks and the XComs.
+
+    :param model_id: an aligned model that is deployed, or a base model.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    chat = endpoints.CHAT_COMPLETION
+    template_fields: Sequence[str] = (
+        "model_id",
+        "prompts",
+        "messages",
+        "system_prompt",
+        "expect",
+        "min_confidence",
+        "parameters",
+        "nugen_conn_id",
+        "poke_interval",
+    )
+
+    def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id
+
+    def asked_model(self) -> str:
+        """Return the model, as the request names it."""
+        return text(self.model_id, "model_id")
 
 
 class EvaluationGateOperator(EvaluationResultsOperator):

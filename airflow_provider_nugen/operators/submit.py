@@ -108,7 +108,7 @@ class SubmitOperator(StartOperator):
         name = self.submission.name
         generated = name is not None and inputs.get(name) is None
         if name is not None and generated:
-            inputs[name] = identity.name(record.key)
+            inputs[name] = identity.name(record.key)[: self.submission.max_name]
         try:
             same_inputs_key(inputs)  # can be sent
             return Attempt(identity, record, inputs, self.arguments_text(), generated)

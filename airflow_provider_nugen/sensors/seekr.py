@@ -63,3 +63,39 @@ class SeekrDataJobSensor(SeekrSensor):
     def __init__(self, *, data_job_id: JobIds, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.data_job_id = data_job_id
+
+
+class SeekrFineTuneSensor(SeekrSensor):
+    """
+    Waits until a fine-tune is completed. The log says loss and epoch when they change.
+
+    XComs: ``return_value`` (the final status, with ``epoch`` and ``loss``), ``fine_tune_id``.
+
+    :param fine_tune_id: the job, as ``SeekrCreateFineTuneOperator`` returned it.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.FINE_TUNE
+    template_fields: Sequence[str] = ("fine_tune_id", "seekr_conn_id", "poke_interval")
+
+    def __init__(self, *, fine_tune_id: JobIds, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.fine_tune_id = fine_tune_id
+
+
+class SeekrDeploymentSensor(SeekrSensor):
+    """
+    Waits until a deployment is active. One that stays inactive for ten minutes fails: nobody has promoted it.
+
+    XComs: ``return_value`` (the final status), ``deployment_id``, ``model_id``.
+
+    :param deployment_id: the deployment, as ``SeekrCreateDeploymentOperator`` returned it.
+    :param seekr_conn_id: the Airflow connection.
+    """
+
+    kind = jobs.DEPLOYMENT
+    template_fields: Sequence[str] = ("deployment_id", "seekr_conn_id", "poke_interval")
+
+    def __init__(self, *, deployment_id: JobIds, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.deployment_id = deployment_id

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_nugen import __version__
-from airflow_provider_nugen.simulator import control, nugen, seekr
+from airflow_provider_nugen.simulator import control, nugen, seekr, seekr_training
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.world import (
     DEFAULT_KEY,
@@ -29,7 +29,11 @@ from airflow_provider_nugen.simulator.world import (
 )
 
 #: Prefix of the paths → name, and what says whether a request has the right key.
-_SERVICES = {"/api/v3/": ("nugen", nugen.authorized), "/v1/flow/": ("seekr", seekr.authorized)}
+_SERVICES = {
+    "/api/v3/": ("nugen", nugen.authorized),
+    "/v1/flow/": ("seekr", seekr.authorized),
+    "/v1/inference/": ("seekr", seekr.authorized),
+}
 
 
 def create_app(
@@ -83,7 +87,9 @@ def create_app(
     world = SimulatorState(config, faults)
     app = SimulatorApp(world)
     app.include_router(nugen.nugen_router(world))
-    app.include_router(seekr.Seekr(world).router)
+    alignments = seekr.Seekr(world)
+    app.include_router(alignments.router)
+    app.include_router(seekr_training.SeekrTraining(world, alignments).router)
     app.include_router(control.router)
     app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
     return app

@@ -45,7 +45,7 @@ def authorized(world: SimulatorState, header: str | None) -> bool:
     return header == world.api_key
 
 
-async def _authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
+async def authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
     world, team = world_of(request), request.headers.get("x-team-id", "")
     if not authorized(world, request.headers.get("Authorization")):
         raise SeekrError(401, "Invalid API key")
@@ -68,7 +68,7 @@ class Seekr:
 
     def __init__(self, world: SimulatorState) -> None:
         self.world = world
-        self.router = APIRouter(prefix="/v1/flow", dependencies=[Depends(_authorize)], tags=["seekr"])
+        self.router = APIRouter(prefix="/v1/flow", dependencies=[Depends(authorize)], tags=["seekr"])
         add = self.router.add_api_route
         old: dict[str, Any] = {"dependencies": [Depends(_deprecated)], "deprecated": True}
         job = "/alignment/{alignment_job_id}"
@@ -128,11 +128,11 @@ class Seekr:
             "estimated_completion_at": self._time(now + remaining) if remaining is not None else None,
             "eta_minutes": whole(remaining / 60) if remaining is not None else None,
             "status_message": self._reason(job),
-            "output_files": self._outputs(job) if completed else [],
+            "output_files": self.output_files(job) if completed else [],
         }
         return {**fields, **job.overrides}
 
-    def _outputs(self, job: Job) -> list[dict[str, Any]]:
+    def output_files(self, job: Job) -> list[dict[str, Any]]:
         created = self._time(job.end(self.world.now()))
         return [
             {
@@ -170,7 +170,7 @@ class Seekr:
 
     async def outputs(self, alignment_job_id: Id, request: Request) -> list[dict[str, Any]]:
         job = self._find("seekr_alignment", alignment_job_id, request)
-        return self._outputs(job) if job.word(self.world.now()) == "completed" else []
+        return self.output_files(job) if job.word(self.world.now()) == "completed" else []
 
     async def cancel(self, alignment_job_id: Id, request: Request) -> dict[str, Any]:
         job = self._find("seekr_alignment", alignment_job_id, request)

@@ -13,7 +13,7 @@ from typing import Any
 #: Words with which a job ends without having succeeded, in both services.
 BROKEN = frozenset({"FAILED", "STOPPED", "CANCELLED"})
 #: Words with which a job can end. One whose last word is another never ends by itself.
-FINAL = BROKEN | {"READY", "COMPLETED", "EVALUATED", "DEPLOYED", "UNDEPLOYED"}
+FINAL = BROKEN | {"READY", "COMPLETED", "EVALUATED", "DEPLOYED", "UNDEPLOYED", "ACTIVE", "INACTIVE"}
 
 
 @dataclass

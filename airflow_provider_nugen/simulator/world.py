@@ -38,9 +38,14 @@ DURATIONS: dict[str, dict[str, float]] = {
     "benchmark": {"PROCESSING": 60},
     "seekr_alignment": {"pending": 5, "queued": 5, "running": 600},
     "data_job": {"file_processing": 20},
+    "seekr_file": {},
+    "fine_tune": {"pending": 5, "queued": 30, "running": 900},
+    "seekr_deployment": {"Pending": 60},
 }
 #: The kinds of SeekrFlow, which writes its words in lower case.
-LOWER_CASE = ("seekr_alignment", "data_job")
+LOWER_CASE = ("seekr_alignment", "data_job", "fine_tune")
+#: The kinds of SeekrFlow whose words are capitalised.
+CAPITALISED = ("seekr_deployment",)
 #: How many seconds ago :data:`SEEDS` were made.
 OLD = 86_400.0
 #: What is there from the beginning, ready to be used.
@@ -65,6 +70,7 @@ class Unkindness(TypedDict, total=False):
     differing_envelope: bool
     failures_without_reason: bool
     require_system_prompt: bool
+    seekr_deployments_start: bool
 
 
 #: What a profile turns on.
@@ -83,6 +89,7 @@ PROFILES: dict[str, Unkindness] = {
         "differing_envelope": True,
         "failures_without_reason": True,
         "require_system_prompt": True,
+        "seekr_deployments_start": False,
     },
 }
 
@@ -109,6 +116,8 @@ class Config:
         second time on. Its detail route does not.
     :param differing_envelope: whether the outer status of an alignment stays ``PENDING``.
     :param failures_without_reason: whether a job that failed does not tell why.
+    :param seekr_deployments_start: whether a new deployment of SeekrFlow starts by itself, or stays inactive until it
+        is promoted; which of them the real service does is not established.
     :param require_system_prompt: whether a data job of type ``principle_files`` needs a system prompt.
     """
 
@@ -136,6 +145,7 @@ class Config:
     differing_envelope: bool = False
     failures_without_reason: bool = False
     require_system_prompt: bool = False
+    seekr_deployments_start: bool = True
 
 
 @dataclass(frozen=True)
@@ -331,6 +341,8 @@ class SimulatorState:
             word = job.last
         elif job.kind in LOWER_CASE:
             word = word.lower()
+        elif job.kind in CAPITALISED:
+            word = word.capitalize()
         job.end_early(word, self.now(), reason)
         self.save()
 

@@ -85,9 +85,13 @@ class Waiter(Generic[M]):
     _running: JobStatus | None = field(default=None, init=False)
     _running_hash: int = field(default=0, init=False)
     _status_call: Call[M] | None = field(default=None, init=False)
+    #: The answer that the kind's supplement is asked for, and the call that it is the answer of.
+    _unsupplemented: tuple[Call[M], M] | None = field(default=None, init=False)
 
     def next_call(self) -> Call[M]:
         """Return what to ask the service next."""
+        if self._unsupplemented is not None and self.kind.supplement is not None:
+            return self.kind.supplement.endpoint.call(**{self.kind.id_name: self.job_id})
         if self._ask_detail or self._incomplete is not None:
             return self.kind.call(self.job_id, detail=True)
         if self._status_call is None:
@@ -137,14 +141,26 @@ class Waiter(Generic[M]):
         :param response: what came.
         :param now: the time in epoch seconds.
         """
+        if self._unsupplemented is not None:
+            return self._on_supplement(call, response, now)
         text_hash = hash(response.body)
-        if self._running is not None and text_hash == self._running_hash and response.status == 200:
+        if (
+            self.kind.supplement is None
+            and self._running is not None
+            and text_hash == self._running_hash
+            and response.status == 200
+        ):
             return self._still_running(self._running, now, self._recovered(call))
         self._running = None
         try:
-            decision = self.on_answer(call, call.read(response, self.conn_id), now)
+            answer = call.read(response, self.conn_id)
         except ApiError as e:
             return self.on_error(call, e, now)
+        supplement = self.kind.supplement
+        if supplement is not None and self._incomplete is None and supplement.is_wanted(answer):
+            self._unsupplemented = call, answer
+            return Decision()
+        decision = self.on_answer(call, answer, now)
         self._running_hash = text_hash
         return decision
 
@@ -168,6 +184,22 @@ class Waiter(Generic[M]):
         self._running = status
         return self._still_running(status, now, messages)
 
+    def _on_supplement(self, call: Call[M], response: RawResponse, now: float) -> Decision:
+        """Decide with what the supplement adds, or without it if it cannot be read."""
+        assert self._unsupplemented is not None  # noqa: S101  # only called after it was set
+        assert self.kind.supplement is not None  # noqa: S101  # the same
+        (status_call, answer), self._unsupplemented = self._unsupplemented, None
+        try:
+            answer = self.kind.supplement.add(answer, call.read(response, self.conn_id))
+        except ApiError as e:
+            return self._without_supplement(status_call, answer, e, now)
+        return self.on_answer(status_call, answer, now)
+
+    def _without_supplement(self, call: Call[M], answer: M, error: ApiError, now: float) -> Decision:
+        decision = self.on_answer(call, answer, now)
+        decision.messages = (LogMessage(logging.DEBUG, str(error)), *decision.messages)
+        return decision
+
     def on_error(self, call: Call[M] | None, error: ApiError, now: float) -> Decision:
         """
         Decide after a poll failed, or the connection could not be read.
@@ -176,6 +208,9 @@ class Waiter(Generic[M]):
         :param error: what happened.
         :param now: the time in epoch seconds.
         """
+        if self._unsupplemented is not None:
+            (status_call, answer), self._unsupplemented = self._unsupplemented, None
+            return self._without_supplement(status_call, answer, error, now)
         state = self.state
         if isinstance(error, UnauthorizedError) and not state.reread:
             state.reread, self._refusal = True, error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections.abc import Callable
@@ -22,37 +21,16 @@ from airflow_provider_nugen.api.errors import (
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
-from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 from .conftest import DROP, HANG, Answer, Server
+from .raw_server import Send, send_async, send_sync
 
-Send = Callable[[Settings, Request], RawResponse]
 GET = Request("GET", "/x")
 #: A host that nobody asks directly: only a proxy may be asked for it.
 ELSEWHERE = "http://service.example"
-
-
-def send_sync(settings: Settings, request: Request) -> RawResponse:
-    transport = SyncTransport(settings)
-    try:
-        return transport.send(request)
-    finally:
-        transport.close()
-
-
-def send_async(settings: Settings, request: Request) -> RawResponse:
-    async def send() -> RawResponse:
-        transport = await AsyncTransport.open(settings)
-        try:
-            return await transport.send(request)
-        finally:
-            await transport.close()
-
-    return asyncio.run(send())
 
 
 @pytest.fixture(params=[send_sync, send_async], ids=["requests", "aiohttp"])

@@ -8,6 +8,7 @@ same paths.
 
 from __future__ import annotations
 
+from airflow_provider_nugen.api.chat import chat_endpoint
 from airflow_provider_nugen.api.endpoint import Endpoint, per_revision
 from airflow_provider_nugen.api.models import list_of
 from airflow_provider_nugen.api.nugen import models
@@ -237,3 +238,5 @@ LIST_EVALUATIONS = Endpoint(
     list_of(models.ListedEvaluation, "evaluations"),
     query={"model_id": "model_id", "status": "status", "limit": "limit", "offset": "offset"},
 )
+#: ``model`` is the id of an aligned model that is deployed, or that of a base model.
+CHAT_COMPLETION = chat_endpoint(NUGEN, f"{_V3}/inference/chat/completions", "prompt_truncate_len")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus, Supplement
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob
+from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob, Deployment, FineTune
 
 
 def _read_job(answer: AlignmentJob, job_status: JobStatus, previous: str | None) -> JobStatus:
@@ -98,4 +98,76 @@ DATA_JOB = JobKind(
     xcom_keys=("alignment_job_id",),
     cancel=endpoints.CANCEL_DATA_JOB,
     interpret=_read_data_job,
+)
+
+
+def _read_fine_tune(answer: FineTune, job_status: JobStatus, previous: str | None) -> JobStatus:
+    epoch, loss = answer.epoch, answer.loss
+    done = "" if epoch is None else f"{epoch:g}/{answer.n_epochs} epochs" if answer.n_epochs else f"epoch {epoch:g}"
+    trained = ", ".join(filter(None, [done, "" if loss is None else f"loss {loss:g}"]))
+    reason = "; ".join(filter(None, [answer.error_analysis, trained and f"it had trained {trained}"]))
+    return replace(job_status, progress=trained or None, reason=reason if job_status.state is FAILED else "")
+
+
+#: A fine-tune has no progress of its own: how the training goes stands in its events.
+FINE_TUNE = JobKind(
+    key="seekr.fine_tune",
+    label="fine-tune",
+    id_name="fine_tune_id",
+    status=endpoints.FINE_TUNE,
+    status_map={word: state for word, state in _STATUS_MAP.items() if word != "STOPPED"} | {"DELETED": CANCELLED},
+    xcom_keys=("fine_tune_id",),
+    cancel=endpoints.CANCEL_FINE_TUNE,
+    interpret=_read_fine_tune,
+    supplement=Supplement(
+        endpoints.FINE_TUNE_EVENTS,
+        is_wanted=lambda answer: not answer.events and answer.status.upper() in ("RUNNING", "COMPLETED", "FAILED"),
+        add=lambda answer, events: answer.model_copy(update={"events": events}),
+    ),
+)
+
+
+def _read_deployment(answer: Deployment, job_status: JobStatus, previous: str | None) -> JobStatus:
+    if answer.status.upper() != "INACTIVE":
+        return job_status
+    if (previous or "INACTIVE").upper() == "INACTIVE":
+        stall_reason = "nobody has promoted it: promote it, as SeekrCreateDeploymentOperator does"
+        return replace(job_status, stall_reason=stall_reason)
+    return replace(job_status, state=CANCELLED, reason="it was demoted while it started")
+
+
+#: ``Started`` and ``Success`` are words of the vendor's client whose meaning is not established.
+DEPLOYMENT = JobKind(
+    key="seekr.deployment",
+    label="deployment",
+    id_name="deployment_id",
+    status=endpoints.DEPLOYMENT,
+    status_map={
+        "INACTIVE": RUNNING,
+        "PENDING": RUNNING,
+        "STARTED": RUNNING,
+        "ACTIVE": SUCCEEDED,
+        "SUCCESS": SUCCEEDED,
+        "FAILED": FAILED,
+    },
+    xcom_keys=("deployment_id", "model_id"),
+    cancel=endpoints.DEMOTE_DEPLOYMENT,
+    interpret=_read_deployment,
+)
+
+#: A deployment that is demoted, which ends its cost. One that failed costs nothing either.
+DEMOTION = JobKind(
+    key="seekr.demotion",
+    label="demotion of deployment",
+    id_name="deployment_id",
+    status=endpoints.DEPLOYMENT,
+    status_map={
+        "INACTIVE": SUCCEEDED,
+        "FAILED": SUCCEEDED,
+        "PENDING": RUNNING,
+        "STARTED": RUNNING,
+        "ACTIVE": RUNNING,
+        "SUCCESS": RUNNING,
+    },
+    xcom_keys=("deployment_id",),
 )

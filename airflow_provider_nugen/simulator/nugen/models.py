@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Query, Request
 
-from airflow_provider_nugen.simulator.http import Id, check, json_object, whole
+from airflow_provider_nugen.simulator.http import Id, whole
+from airflow_provider_nugen.simulator.inference import completion, question
 from airflow_provider_nugen.simulator.nugen.alignments import Alignments
 from airflow_provider_nugen.simulator.nugen.service import BASE_MODELS, FROZEN_MODEL, Service, score
 from airflow_provider_nugen.simulator.revisions import DEPLOYMENT_WORDS
@@ -208,29 +208,12 @@ class Models:
     # Asking a model.
 
     async def chat_completion(self, request: Request) -> dict[str, Any]:
-        body = await json_object(request)
-        # In a tuple, since these are not ids.
-        check(body, {"model": str, "messages": (list,)}, {"max_tokens": int, "temperature": (int, float)})
-        model_id = body["model"]
-        if aligned := model_id not in BASE_MODELS:
-            self._require_deployed(model_id)
-        question = str(body["messages"][-1].get("content")) if body["messages"] else ""
-        answer = f"You asked: {question}"
-        return {
-            "id": f"chat-{uuid.uuid4().hex[:12]}",
-            "object": "chat.completion",
-            "created": int(self.service.now()),
-            "model": model_id,
-            "choices": [
-                {"index": 0, "message": {"role": "assistant", "content": answer}, "finish_reason": "stop"},
-            ],
-            "usage": {
-                "prompt_tokens": len(question.split()),
-                "completion_tokens": len(answer.split()),
-                "total_tokens": len(question.split()) + len(answer.split()),
-            },
-            **({"confidence_score": round(100 * score(model_id, question), 2)} if aligned else {}),
-        }
+        model_id, prompt = await question(request, prompt_truncate_len=int)
+        if model_id in BASE_MODELS:
+            return completion(self.world, model_id, prompt, aligned=False)
+        self._require_deployed(model_id)
+        confidence = round(100 * score(model_id, prompt), 2)
+        return completion(self.world, model_id, prompt, aligned=True, confidence_score=confidence)
 
     def _require_deployed(self, model_id: str) -> None:
         deployment = self.world.find("deployment", model_id)
