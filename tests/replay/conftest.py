@@ -9,10 +9,18 @@ import pytest
 from operators.support import unhurried
 from sensors.support import logs, no_scheduler, quick_polls, quick_retries
 
+from airflow_provider_nugen.operators.model import ModelOperator
+
 from .recordings import Call
 from .server import Replay, serve
 
 __all__ = ["logs", "no_scheduler", "quick_polls", "quick_retries", "unhurried"]
+
+
+@pytest.fixture(autouse=True)
+def quick_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again soon after a deployment was refused because its turn has not come."""
+    monkeypatch.setattr(ModelOperator, "turn_interval", 0.05)
 
 
 @pytest.fixture

@@ -195,6 +195,7 @@ def revision_b(refusal: int = 400) -> list[Call]:
     deploy, undeploy = f"/models/deploy-model/{B.MODEL}", f"/models/undeploy-model/{B.MODEL}"
     return [
         Call("GET", f"{V3}/models/base", 200, base_models(B.BASE)),
+        Call("GET", f"{V3}/benchmark/list", 200, {"benchmarks": []}),
         *calls[: _index(calls, f"POST {deploy}") + 1],
         Call("POST", f"{V3}{deploy}", 200, B.MODEL),
         *calls[_index(calls, f"POST {deploy}") + 1 :],

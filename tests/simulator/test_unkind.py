@@ -181,6 +181,7 @@ def test_after_its_automatic_evaluation_a_model_cannot_be_deployed_yet(
     assert api.get(f"{V3}/evaluations/{project['evaluation_id']}/status")["status"] == "READY"
     assert api.get(f"{V3}/models/aligned")["domain_aligned_models"][0]["deployment_status"] == "UNDEPLOYING"
     deploy = f"{V3}/models/deploy-model/{project['model_id']}"
+    assert api.get(f"{deploy}/status")["result"] == {"deployment_status": "UNDEPLOYING"}
     answer = api.call("POST", deploy)
     assert (answer.status_code, answer.json()) == (
         status,
