@@ -175,7 +175,7 @@ def through_the_database(deferred: TaskDeferred, ti: TaskInstance, key: str) -> 
     """
     trigger = deferred.trigger
     classpath, kwargs = trigger.serialize()
-    assert all(value is None or type(value) in (str, int, float, bool) for value in kwargs.values()), kwargs
+    assert json.loads(json.dumps(kwargs, allow_nan=False)) == kwargs
     for text in (json.dumps(kwargs, allow_nan=False), repr(trigger), str(trigger), repr(deferred)):
         assert key not in text
     message, _ = _defer_task(deferred, ti, structlog.get_logger())
