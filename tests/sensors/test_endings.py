@@ -184,20 +184,20 @@ def test_the_poke_loop_does_not_time_out_before_the_final_poll(
 
     def slow(self: Any, context: Any) -> Any:
         found = real(self, context)
-        time.sleep(0.1)
+        time.sleep(0.6)
         return found
 
     monkeypatch.setattr(AlignmentStatusSensor, "poke", slow)
-    sensor = AlignmentStatusSensor(task_id="wait", alignment_id="a-1", timeout=0.05, **MODES[mode])
+    sensor = AlignmentStatusSensor(task_id="wait", alignment_id="a-1", timeout=0.5, **MODES[mode])
     ti = TaskInstance(sensor)
     if mode == "reschedule":
         with pytest.raises(AirflowRescheduleException):
             sensor.execute({"ti": ti})
-        ti.first_look = datetime.now(UTC) - timedelta(seconds=0.1)
-    with pytest.raises(AirflowSensorTimeout, match=r"alignment 'a-1' was not done .* timeout of 0\.05 s"):
+        ti.first_look = datetime.now(UTC) - timedelta(seconds=1)
+    with pytest.raises(AirflowSensorTimeout, match=r"alignment 'a-1' was not done .* timeout of 0\.5 s"):
         sensor.execute({"ti": ti})
     assert service.asked() == 2
-    assert sensor.timeout == 0.05
+    assert sensor.timeout == 0.5
 
 
 #: What the triggerer leaves behind for a wait that it gave up.
