@@ -19,7 +19,7 @@ import msgspec
 import pytest
 import requests
 
-from airflow_provider_nugen.api import endpoint, errors
+from airflow_provider_nugen.api import endpoint
 from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.errors import ApiError, TransportError
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN
@@ -49,6 +49,7 @@ class Bytes:
     def __init__(self, seed: str, key: str) -> None:
         self.random = random.Random(seed)
         self.key = key
+        self.code = b""
 
     def script(self) -> Script:
         """Make an answer, right or wrong, with its timing."""
@@ -93,6 +94,7 @@ class Bytes:
             b"999",
             b"200 ",
         )
+        self.code = code
         version = self.one_of(b"HTTP/1.1", b"HTTP/1.0", b"HTTP/0.9", b"HTTP/2.0", b"HTTP/1.2", b"http/1.1", b"ICY", b"")
         line: bytes = (
             version + b" " + code + self.one_of(b" OK", b"", b" ", b" \xff\xfe", b" " + self.key.encode(), b" a\0b")
@@ -105,12 +107,16 @@ class Bytes:
     def head_and_body(self) -> bytes:
         body = self.body()
         headers = [b"Content-Type: application/json"] * self.random.randint(0, 1)
-        if self.random.random() < 0.15:
+        if self.random.random() < 0.2:
             packed = gzip.compress(body)
-            body = self.one_of(
-                packed, body, packed[:-3], packed + b"x", packed + packed, b"", gzip.compress(b"x" * 2**25)
+            body = self.random.choice(
+                [packed, body, packed[:-3], packed + b"x", packed + packed, b"", gzip.compress(b"x" * 2**25)]
             )
             headers.append(b"Content-Encoding: " + self.one_of(b"gzip", b"GZIP", b"deflate", b"br", b"zstd", b"x", b""))
+        if self.code == b"302":
+            headers.append(
+                b"Location: " + self.one_of(b"http://[", b"/x", b"http://\xff\xfe:99999/", b"http://a:b/", b"x" * 5000)
+            )
         framing = self.random.random()
         if framing < 0.4:
             length = len(body)
@@ -211,17 +217,19 @@ class Bytes:
             '"READY"', '"\\ud83d"', "9" * 30, "9" * 6000, "NaN", "1e999", "null", "[[[]]]", '"\\u0000"', '"\ufffe"'
         )
         escaped = "".join(self.one_of(char, f"\\u{ord(char):04x}", f"\\u{ord(char):04X}") for char in self.key)
-        extra = self.one_of(
-            '"id": "a-1"',
-            f'"error": "{self.key}"',
-            f'"error": "{escaped}"',
-            f'"{escaped}": 1',
-            '"x": ' + "[" * 200 + "]" * 200,
-            '"document_ids": [' + ", ".join(["{}"] * 3000) + "]",
-            '"alignment_projects": [' + ", ".join(["1"] * 3000) + "]",
-            '"detail": "Not Found"',
-            f'"detail": [{{"loc": ["{escaped}"], "msg": "\\ud800"}}]',
-            '"data": {"status": "\\udfff"}',
+        extra = self.random.choice(
+            [
+                '"id": "a-1"',
+                f'"error": "{self.key}"',
+                f'"error": "{escaped}"',
+                f'"{escaped}": 1',
+                '"x": ' + "[" * 200 + "]" * 200,
+                '"document_ids": [' + ", ".join(["{}"] * 3000) + "]",
+                '"alignment_projects": [' + ", ".join(["1"] * 3000) + "]",
+                '"detail": "Not Found"',
+                f'"detail": [{{"loc": ["{escaped}"], "msg": "\\ud800"}}]',
+                '"data": {"status": "\\udfff"}',
+            ]
         )
         body = f'{{"status": {status}, {extra}}}'.encode()
         return self.one_of(
@@ -322,7 +330,6 @@ FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
         lambda m: m.setattr(endpoint, "safe_json", lambda value: value),
         0,
     ),
-    "surrogates in errors": (lambda m: m.setattr(errors, "safe_text", lambda text: text), 0),
     "a time-out for each read": (lambda m: m.setattr(_Reader, "readinto", lambda r, b: r._sock.recv_into(b)), 0),
     "the chunks of http.client": (lambda m: m.setattr(_Connection, "response_class", HTTPResponse), 0),
     "1xx as an answer": (lambda m: m.setattr(StrictResponse, "begin", HTTPResponse.begin), 0),
