@@ -33,11 +33,10 @@ DATA = Path(__file__).parent / "data"
 
 
 def unless_promoted(context: Context) -> None:
-    """Skip the undeployment of a model that was promoted; what an earlier run of the tasks promoted is another one."""
-    promoted = context["ti"].xcom_pull(task_ids="promote")
-    model_id = context["ti"].xcom_pull(task_ids="deploy", key="model_id")
-    if promoted and promoted["promoted"] == model_id:
-        raise AirflowSkipException(f"Model {model_id!r} was promoted: it stays deployed.")
+    """Skip a task if its own model was promoted: what was promoted before the run was cleared is another one."""
+    promoted = context["ti"].xcom_pull(task_ids="promote") or {}
+    if promoted.get("promoted") == context["ti"].task.model_id:
+        raise AirflowSkipException("The model was promoted: it stays deployed.")
 
 
 with DAG(
