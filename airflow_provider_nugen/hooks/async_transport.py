@@ -13,7 +13,7 @@ import yarl
 
 from airflow_provider_nugen.api.endpoint import RawResponse, Request
 from airflow_provider_nugen.api.errors import InvalidInputError
-from airflow_provider_nugen.hooks.failures import Library, missing_bundle, too_large, translated
+from airflow_provider_nugen.hooks.failures import Library, broken, missing_bundle, too_large, translated
 from airflow_provider_nugen.hooks.network import HEADERS, KEEP_ALIVE, MAX_BODY, Network
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport import has_body, received
@@ -75,12 +75,15 @@ class AsyncTransport:
                 proxy=self._network.proxy,
                 allow_redirects=False,
             ) as response:
-                body = b""
-                if has_body(response.status):
+                header = response.headers.get
+                if response.version not in (aiohttp.HttpVersion10, aiohttp.HttpVersion11):
+                    raise broken("its version is not HTTP/1")
+                if has_body(response.status, response.headers.getall("Transfer-Encoding", ())):
                     body = await _read(response)
                 else:
+                    body = b""
                     response.close()
-            arguments = response.status, body, response.headers.get, self.settings
+            arguments = response.status, body, header, self.settings
             if len(body) <= LARGE_BODY and "Content-Encoding" not in response.headers:
                 return received(*arguments)
             return await asyncio.to_thread(_received_and_parsed, *arguments)

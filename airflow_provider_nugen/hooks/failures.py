@@ -116,7 +116,7 @@ def _translate(error: Exception, network: Network, library: Library, outer: Base
             hint="Set the extra 'verify' of the connection to the path of the right CA bundle.",
         )
     deepest = next((e for e in reversed(chain) if isinstance(e, OSError) and e.strerror), chain[-1])
-    why = network.scrub(f"{type(deepest).__name__}: {deepest}".rstrip(": ."))
+    why = network.scrub(" ".join(f"{type(deepest).__name__}: {deepest}".split()).rstrip(": ."))
     sent = not any(isinstance(e, library.not_sent) for e in chain)
     if any(isinstance(e, library.timeouts) for e in chain):
         why = f"no answer within {settings.timeout:g} s"

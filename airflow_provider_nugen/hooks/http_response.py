@@ -17,9 +17,11 @@ from typing import Any
 #: The longest line, in bytes, and the most headers; aiohttp's limits.
 MAX_LINE = 8190
 MAX_HEADERS = 128
-_STATUS = re.compile(rb"HTTP/(\d)\.(\d) (\d{3})(?: ([^\r\n\0]*))?")
+#: So many bytes are read at once; asyncio's number.
+BUFFER = 2**18
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
-_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n]*)?")
+_CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(?:\r\n|;[^\r\n]*\r?\n)")
 
 
 class _Reader(io.RawIOBase):
@@ -33,6 +35,8 @@ class _Reader(io.RawIOBase):
     def __init__(self, sock: socket.socket, file: io.BufferedIOBase) -> None:
         self._sock = sock
         self._file = file
+        #: Nothing more is read from the socket.
+        self.ended = False
         timeout = sock.gettimeout()
         self._deadline = None if timeout is None else time.monotonic() + timeout
 
@@ -40,6 +44,8 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
+        if self.ended:
+            return 0
         if self._deadline is not None:
             left = self._deadline - time.monotonic()
             if left <= 0:
@@ -57,7 +63,8 @@ class StrictResponse(HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.fp = io.BufferedReader(_Reader(sock, self.fp))
+        self._source = _Reader(sock, self.fp)
+        self.fp = io.BufferedReader(self._source, BUFFER)
 
     def begin(self) -> None:
         """
@@ -72,19 +79,24 @@ class StrictResponse(HTTPResponse):
             if status_line is None:
                 raise HTTPException("the status line is not one")
             lines = self._header_lines()
-            self.status = self.code = int(status_line[3])
+            self.status = self.code = int(status_line[2])
             if not 100 <= self.status < 200 or self.status == 101:
                 break
-        self.version = 11 if status_line[2] != b"0" else 10
-        self.reason = (status_line[4] or b"").decode("latin-1")
+            if status_line[1] == b"0":
+                raise HTTPException("HTTP/1.0 announces nothing")
+        self.version = 10 + int(status_line[1])
+        self.reason = (status_line[3] or b"").decode("latin-1")
         self.headers = self.msg = parse_headers(io.BytesIO(b"\r\n".join([*lines, b"", b""])))
         self._frame()
 
     def _line(self) -> bytes:
+        return self._line_with_end().removesuffix(b"\n").removesuffix(b"\r")
+
+    def _line_with_end(self) -> bytes:
         line = self.fp.readline(MAX_LINE + 3)
         if not line.endswith(b"\n"):
             raise HTTPException("a line is too long" if len(line) > MAX_LINE else "it ends within a line")
-        return line.removesuffix(b"\n").removesuffix(b"\r")
+        return line
 
     def _header_lines(self) -> list[bytes]:
         lines: list[bytes] = []
@@ -100,9 +112,8 @@ class StrictResponse(HTTPResponse):
         lengths = self.headers.get_all("Content-Length", [])
         if coding and lengths:
             raise HTTPException("it has two lengths")
-        self.chunked = bool(coding)
-        if coding and (len(coding) > 1 or coding[0].strip().lower() != "chunked"):
-            raise HTTPException("its Transfer-Encoding is not chunked")
+        # With a tab at the end aiohttp's parser takes it for an unknown coding, and reads until the end.
+        self.chunked = bool(coding) and not coding[0].endswith("\t")
         self.chunk_left = None
         self.length = None
         if lengths:
@@ -111,6 +122,8 @@ class StrictResponse(HTTPResponse):
             self.length = int(lengths[0])
         if self.status < 200 or self.status in (204, 304):
             self.length, self.chunked = 0, False
+        if self.length == 0:
+            self._finish()
         options = ",".join(self.headers.get_all("Connection", [])).lower()
         self.will_close = "close" in options or self.version == 10 or (self.length is None and not self.chunked)
 
@@ -119,35 +132,61 @@ class StrictResponse(HTTPResponse):
         Read the body, or a part of it.
 
         :param amt: the most bytes to read.
-        :raises HTTPException: for chunks that are not chunks.
+        :raises HTTPException: for chunks that are not chunks, and for a body that is too short or too long.
         """
-        if not self.chunked:
-            return super().read(amt)
         parts = []
         while amt is None or amt > 0:
-            part = self._read_chunk(2**16 if amt is None else amt)
+            part = self._read_part(2**16 if amt is None else amt)
             if not part:
                 break
             parts.append(part)
             amt = None if amt is None else amt - len(part)
         return b"".join(parts)
 
-    def _read_chunk(self, amt: int) -> bytes:
+    def _read_part(self, amt: int) -> bytes:
         if self.fp is None:
             return b""
+        if self.chunked:
+            return self._read_chunk(amt)
+        if self.length is None:
+            return self.fp.read(amt)
+        data = self._read_some(min(amt, self.length))
+        self.length -= len(data)
+        if not self.length:
+            self._finish()
+        return data
+
+    def _read_chunk(self, amt: int) -> bytes:
         if not self.chunk_left:
-            size = _CHUNK.fullmatch(self._line())
+            size = _CHUNK.fullmatch(self._line_with_end())
             if size is None:
                 raise HTTPException("a chunk has no length")
             self.chunk_left = int(size[1], 16)
             if not self.chunk_left:
                 self._header_lines()  # the trailer
-                self.close()
+                self._finish()
                 return b""
-        data = self.fp.read(min(amt, self.chunk_left))
-        if not data:
-            raise IncompleteRead(b"", self.chunk_left)
+        data = self._read_some(min(amt, self.chunk_left))
         self.chunk_left -= len(data)
         if not self.chunk_left and self._line():
             raise HTTPException("a chunk is longer than it says")
         return data
+
+    def _read_some(self, amt: int) -> bytes:
+        data = self.fp.read(amt)
+        if not data:
+            raise IncompleteRead(b"", amt)
+        return data
+
+    def _finish(self) -> None:
+        """
+        End the body.
+
+        :raises HTTPException: if more has come than belongs to the answer, as if it were the next one.
+        """
+        self._source.ended = True
+        more = self.fp.peek()
+        self.fp.close()
+        self.fp = None  # type: ignore[assignment]  # as http.client does at the end
+        if more:
+            raise HTTPException("it goes on after its end")

@@ -109,9 +109,17 @@ class SyncTransport:
             except OSError as e:  # requests raises it bare for a CA bundle that is not there
                 raise missing_bundle(self.session.verify) from e
             stack.enter_context(response)
-            body = _read(response) if has_body(response.status_code) else b""
             headers = {name.lower(): value for name, value in reversed(list(response.raw.headers.items()))}
-            return received(response.status_code, body, lambda name: headers.get(name.lower()), settings)
+
+            def header(name: str) -> str | None:
+                return headers.get(name.lower())
+
+            body = (
+                _read(response)
+                if has_body(response.status_code, response.raw.headers.getlist("Transfer-Encoding"))
+                else b""
+            )
+            return received(response.status_code, body, header, settings)
 
     def close(self) -> None:
         """Close all connections."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_nugen.api.endpoint import RawResponse
@@ -49,14 +49,19 @@ async def async_transport(settings: Settings) -> AsyncTransport:
     return await AsyncTransport.open(settings)
 
 
-def has_body(status: int) -> bool:
+def has_body(status: int, codings: Sequence[str]) -> bool:
     """
     Return whether the body of an answer is worth reading: that of a redirect, which is not followed, is not.
 
-    :raises TransportError: for 1xx: no answer has come, but another protocol is offered.
+    :param status: the HTTP status.
+    :param codings: the values of all headers ``Transfer-Encoding``, as sent.
+    :raises TransportError: for what is not the end of an answer: 1xx, which offers another protocol; and for a body
+        whose end nobody can tell.
     """
     if status < 200:
-        raise broken(f"HTTP {status} is not the end of an answer")
+        raise broken(f"HTTP {status} is not the end of it")
+    if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
+        raise broken("its Transfer-Encoding is not chunked")
     return not 300 <= status < 400 and status != 204
 
 
