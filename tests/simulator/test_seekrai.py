@@ -35,7 +35,7 @@ def python() -> Path:
 def seen(python: Path) -> dict[str, Any]:
     """What the client saw."""
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name != "PYTHONPATH"}
-    with run_simulator(api_key=KEY, speed=1) as simulator:
+    with run_simulator(api_key=KEY, speed=1, visible_after=0) as simulator:
         result = subprocess.run(
             [python, CLIENT],
             env=env | {"SEEKR_BASE_URL": simulator.url, "SEEKR_API_KEY": KEY},
@@ -61,14 +61,14 @@ def test_it_starts_reads_lists_cancels_and_deletes_alignments(seen: dict[str, An
         "generated": "pending",
         "retrieved": "completed",
         "cancelled": "cancelled",
-        "newest_first": True,
+        "listed": True,
         "left": 0,
     }
 
 
 def test_it_takes_a_data_job_through_its_life(seen: dict[str, Any]) -> None:
     assert seen["data_jobs"] == {
-        "created": "file_processing",
+        "created": "needs_review",  # it has no files yet
         "files": ["file-1", "file-2"],
         "ready": "ready_to_start",
         "started": "pending",
