@@ -29,6 +29,8 @@ A = TypeVar("A")
 CLOCK_SKEW = 120.0
 #: A request is acted on within this many seconds after it was sent, or never.
 PROCESSING_TIME = 120.0
+#: A list of exactly this many jobs may be one page of several where nothing is said of pages.
+PAGE_SIZES = frozenset({10, 20, 25, 30, 40, 50, 100, 200, 250, 500, 1000})
 #: A listed name with fewer characters than this is not taken for a cut one, unless it ends like one (``...``).
 MIN_CUT_NAME = 4
 
@@ -231,8 +233,8 @@ class ListReader:
             missing = f"it shows {len(self._jobs)} of {page.total}"
         elif page.has_more:
             missing = f"it says that there are more than the {len(self._jobs)} that it shows"
-        full = {size for size in (self._submission.page, page.limit) if size} or {100}
-        if not missing and page.total is None and jobs and len(jobs) in full:
+        asked = {size for size in (self._submission.page, page.limit) if size}
+        if not missing and page.total is None and len(jobs) in (asked or PAGE_SIZES):
             missing = f"it shows {len(self._jobs)}, which may be one page of several"
         # A service that takes no notice of the offset answers with the same page for ever.
         ended = not self._submission.page or not jobs or len(self._jobs) == known

@@ -201,10 +201,14 @@ def test_a_list_is_whole_only_if_it_says_so(
     ("about", "count", "incomplete"),
     [
         ({}, 3, ""),
-        ({"total": 3}, 3, ""),
+        ({}, 11, ""),
+        ({}, 10, "one page"),
+        ({}, 25, "one page"),
+        ({}, 100, "one page"),
+        ({"total": 10}, 10, ""),
         ({"total": 9}, 3, "shows 3 of 9"),
         ({"limit": 3}, 3, "one page"),
-        ({}, 100, "page"),
+        ({"limit": 50}, 10, ""),
     ],
 )
 def test_a_list_that_has_no_pages_may_be_one(about: dict[str, Any], count: int, incomplete: str) -> None:

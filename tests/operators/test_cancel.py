@@ -254,11 +254,11 @@ def test_outputs_and_the_one_that_feeds_fine_tuning(service: Service, key: str) 
     assert run.xcoms == {"return_value": []}
 
 
-def test_deprecation_is_logged_once(service: Service, key: str, logs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deprecation_is_logged_once(
+    service: Service, key: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("airflow_provider_nugen.hooks.deprecation._logged", set())
     for index in range(3):
         Life(lambda: seekr(wait_for_completion=False), key, map_index=index).run()
-    lines = [line for line in logs.at("warning") if "deprecated" in line]
-    assert lines == [
-        f"SeekrFlow says that '{what} is deprecated." for what in ("list alignments'", "create alignment'")
-    ]
+    lines = [record.message for record in caplog.records if "deprecated" in record.message]
+    assert lines == [f"SeekrFlow says that {what!r} is deprecated." for what in ("list alignments", "create alignment")]

@@ -89,7 +89,8 @@ def test_what_the_service_refuses_is_not_asked_again(
     assert "_default'" in message, "the connection"
     if status not in (410, 413):
         assert "check" in message.lower() or "Correct" in message, "what to do next"
-    assert service.asked(operation) == 1
+    # The key may have changed meanwhile, so the connection is read again, once.
+    assert service.asked(operation) == (2 if status == 401 else 1)
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -133,7 +134,7 @@ def test_a_missing_connection(key: str, tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "says"),
     [
-        ("create alignment", {"base_model": "nugen-frozen"}, "cannot be aligned. Choose a base model"),
+        ("create alignment", {"base_model": "nugen-frozen"}, "Nugen can align: 'nugen-flash-instruct'"),
         ("create alignment", {"document_ids": ["doc-new"]}, "DocumentStatusSensor"),
         ("create alignment", {"document_ids": None}, "document_ids is None"),
         ("create alignment", {"document_ids": "['doc-demo-1']"}, "render_template_as_native_obj=True"),

@@ -335,7 +335,7 @@ def test_a_data_job_that_needs_review_says_that_a_person_must_act(
         finally:
             service.world.add_job = original  # type: ignore[method-assign]
         assert is_retryable(run)
-        assert "a person must look at the data job in SeekrFlow" in str(run.error)
+        assert "a person must act on the data job in SeekrFlow" in str(run.error)
         assert "f-1 has no text" in str(run.error)
 
 

@@ -199,8 +199,8 @@ def test_a_benchmark_is_checked_before_it_is_sent(
     file = tmp_path / "benchmark.json"
     item = ITEMS[revision]
     for content, says in {
-        "no json": "is no benchmark",
-        "\xff": "is no benchmark",
+        "no json": "is not a benchmark",
+        "\xff": "is not a benchmark",
         "{}": "must be a JSON array",
         "[]": "must be a JSON array",
         "[1]": "item 1 lacks",

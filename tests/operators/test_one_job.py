@@ -236,10 +236,10 @@ def test_a_cleared_task_tells_of_its_failed_job(service: Service, key: str, logs
     job_id: list[str] = []
 
     class Failing(CreateAlignmentOperator):
-        def wait(self, context: Any, job_id_: str, then: str = "execute_complete") -> Any:
+        def wait(self, context: Any, job_id_: str, *args: Any, **kwargs: Any) -> Any:
             job_id.append(job_id_)
             service.world.fail_job(job_id_, "out of memory")
-            return super().wait(context, job_id_, then)
+            return super().wait(context, job_id_, *args, **kwargs)
 
     life.make = lambda: Failing(task_id="align", name="mine", retries=3, wait_for_completion=True, **ALIGNMENT)
     assert is_retryable(life.run())
@@ -685,7 +685,7 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
     for _ in range(2):
         run = life.run()
         assert is_retryable(run)
-        assert "a person must look" in str(run.error)
+        assert "a person must act" in str(run.error)
     job.overrides = {"status": "ready_to_start"}
     assert life.run().value == {"data_job_id": job.id}
     assert [job.id for job in service.jobs("data_job")] == [job.id]
