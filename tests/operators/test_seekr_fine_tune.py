@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import logging
+import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sensors import harness
+from sensors.harness import TaskDeferred
+from sensors.support import Logs
 
-from airflow_provider_nugen.exceptions import JobFailedError
+from airflow_provider_nugen.exceptions import JobCancelledError, JobFailedError
 from airflow_provider_nugen.operators.seekr import SeekrCancelFineTuneOperator, SeekrCreateFineTuneOperator
 from airflow_provider_nugen.simulator.timeline import Stage
 
@@ -111,16 +114,15 @@ def test_a_document_is_no_training_file(service: Service, key: str) -> None:
 
 @pytest.mark.parametrize("deferrable", [True, False])
 def test_waiting_logs_loss_and_epoch_and_ends_with_them(
-    make_service: Callable[..., Service], key: str, deferrable: bool, caplog: pytest.LogCaptureFixture
+    make_service: Callable[..., Service], key: str, deferrable: bool, logs: Logs
 ) -> None:
     service = make_service(speed=QUICK)
-    with caplog.at_level(logging.INFO):
-        run = life(service, key, wait_for_completion=True, deferrable=deferrable).run()
+    run = life(service, key, wait_for_completion=True, deferrable=deferrable).run()
     assert (run.value["status"], run.value["epoch"]) == ("completed", 2)
     assert run.value["loss"] < 1
     assert run.xcoms["fine_tune_id"] == run.value["fine_tune_id"] == run.value["id"]
     assert "events" not in run.value
-    lines = [record.getMessage() for record in caplog.records if "epochs, loss" in record.getMessage()]
+    lines = [text for text in logs.at("info") if "epochs, loss" in text]
     assert len(lines) > 1
     assert len({*lines}) == len(lines)
 
@@ -170,28 +172,41 @@ def test_its_own_is_told_by_its_name_however_the_list_shows_it(
     assert run.xcoms["fine_tune_id"] == job.id
 
 
-def test_on_kill_cancels(service: Service, key: str) -> None:
-    task = life(service, key, wait_for_completion=True, deferrable=False).make()
-    task.kind  # noqa: B018
-    life_of = life(service, key)
-    life_of.begin()
-    context: Any = life_of.context
-    job_id = task.start(context)
-    task._get_ready_to_kill(task.kind, job_id)
-    task.on_kill()
-    assert service.word(job_id) == "cancelled"
+def test_ending_the_task_on_a_worker_cancels(service: Service, key: str) -> None:
+    task = life(service, key, wait_for_completion=True, deferrable=False)
+    operator = task.make()
+
+    def end() -> None:
+        wait_until(lambda: service.asked("seekr_fine_tune"))
+        operator.on_kill()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    task.begin()
+    with pytest.raises(JobCancelledError):
+        harness.on_worker(operator, operator.execute, context=task.context)
+    thread.join()
+    (job,) = service.jobs("fine_tune")
+    assert service.word(job.id) == "cancelled"
 
 
-def test_the_trigger_cancels_too(service: Service, key: str) -> None:
+async def test_ending_the_task_while_it_is_deferred_cancels(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_deferred(*args: Any) -> bool:
+        return False
+
+    monkeypatch.setattr("airflow_provider_nugen.triggers.job.is_still_deferred", is_deferred)
     task = life(service, key, wait_for_completion=True)
     task.begin()
     operator = task.make()
-    with pytest.raises(BaseException) as deferred:
-        operator.execute(task.context)
-    trigger = deferred.value.trigger  # type: ignore[attr-defined]
-    assert trigger.serialize()[1]["cancel_on_kill"] is True
-    assert trigger.serialize()[1]["kind"] == "seekr.fine_tune"
-    json.dumps(trigger.serialize()[1])
+    with pytest.raises(TaskDeferred) as deferred:
+        await asyncio.to_thread(harness.on_worker, operator, operator.execute, context=task.context)
+    trigger: Any = deferred.value.trigger
+    trigger.task_instance = task.ti
+    await trigger.on_kill()
+    (job,) = service.jobs("fine_tune")
+    assert service.word(job.id) == "cancelled"
 
 
 def test_cancelling_one_and_one_that_is_over(service: Service, key: str) -> None:
@@ -211,7 +226,3 @@ def test_clearing_cancels_the_one_before_and_starts_another(service: Service, ke
     second = task.run().xcoms["fine_tune_id"]
     assert first != second
     assert service.live("fine_tune") == [second]
-
-
-def test_it_can_be_waited_for(service: Service) -> None:
-    assert wait_until(lambda: True)
