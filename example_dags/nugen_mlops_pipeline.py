@@ -34,8 +34,9 @@ DATA = Path(__file__).parent / "data"
 
 
 def unless_promoted(context: Context) -> None:
-    """Skip a task if the model was promoted."""
-    if context["ti"].xcom_pull(task_ids="promote"):
+    """Skip a task if its own model was promoted: what was promoted before the run was cleared is another one."""
+    promoted = context["ti"].xcom_pull(task_ids="promote") or {}
+    if promoted.get("promoted") == context["ti"].task.model_id:
         raise AirflowSkipException("The model was promoted: it stays deployed.")
 
 

@@ -30,8 +30,7 @@ OPERATORS = [
     and issubclass(cls, BaseOperator)
     and cls.__module__ == module.__name__
     # The bases have nothing of their own to say.
-    and cls.__name__
-    not in ("NugenOperator", "NugenStartOperator", "EvaluationResultsOperator", "SeekrOperator", "SeekrStartOperator")
+    and cls.__name__ not in BASES
 ]
 #: Arguments that choose what an operator does, not with what.
 SWITCHES = {"early", "wait_for"}
