@@ -59,14 +59,14 @@ class Condition:
     baseline: bool
 
     @classmethod
-    def parse(cls, text: str) -> Condition:
+    def parse(cls, text: object) -> Condition:
         """
         Read a condition.
 
         :raises ValueError: if it is not a condition.
         """
         match = _CONDITION.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
+        if match is None or not isinstance(text, str):
             raise ValueError(f"condition {text!r} cannot be read: {_SYNTAX}")
         part = match.groupdict()
         metric = part["quoted"] or part["metric"]
@@ -76,13 +76,14 @@ class Condition:
         return cls(text.strip(), metric, part["op"], float(part["number"]), False)
 
     @classmethod
-    def parse_all(cls, texts: str | Iterable[str]) -> list[Condition]:
+    def parse_all(cls, texts: object) -> list[Condition]:
         """
         Read conditions, or a single one.
 
         :raises ValueError: if one is not a condition, or there are none.
         """
-        conditions = [cls.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        many = texts if isinstance(texts, Iterable) and not isinstance(texts, str) else [texts]
+        conditions = [cls.parse(text) for text in many]
         if not conditions:
             raise ValueError("conditions is empty: a gate without conditions lets everything pass")
         return conditions

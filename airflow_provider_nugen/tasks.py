@@ -228,7 +228,7 @@ class WaitsForJob(ServiceTask):
             if time.monotonic() - began + pause > MAX_WORKER_WAIT:
                 return None
             time.sleep(pause)
-            wait.poll_at(now + pause)
+            wait.poll_now()
 
     def wait_here(self, wait: JobWait[Any]) -> WaitResult:
         """

@@ -118,6 +118,19 @@ print({heavy} & sys.modules.keys())
     assert run("-c", code).strip() == "set()"
 
 
+def test_a_dag_file_that_imports_sensors_and_operators_loads_no_http_library() -> None:
+    modules = sorted(listed_modules("sensors") | listed_modules("operators") | listed_modules("hooks"))
+    code = f"""
+import sys
+import airflow.sdk
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
+loaded = set(sys.modules)
+import {", ".join(modules)}
+print(sorted({{"aiohttp", "requests", "urllib3", "yarl", "tenacity", "rich"}} & (sys.modules.keys() - loaded)))
+"""
+    assert run("-c", code).strip() == "[]"
+
+
 # What Airflow makes of it.
 
 

@@ -78,7 +78,7 @@ class AsyncTransport:
                 header = response.headers.get
                 if response.version not in (aiohttp.HttpVersion10, aiohttp.HttpVersion11):
                     raise broken("its version is not HTTP/1")
-                if has_body(response.status, header):
+                if has_body(response.status, response.headers.getall("Transfer-Encoding", ())):
                     body = await _read(response)
                 else:
                     body = b""

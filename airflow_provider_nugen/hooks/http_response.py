@@ -112,7 +112,8 @@ class StrictResponse(HTTPResponse):
         lengths = self.headers.get_all("Content-Length", [])
         if coding and lengths:
             raise HTTPException("it has two lengths")
-        self.chunked = bool(coding)
+        # With a tab at the end aiohttp's parser takes it for an unknown coding, and reads until the end.
+        self.chunked = bool(coding) and not coding[0].endswith("\t")
         self.chunk_left = None
         self.length = None
         if lengths:

@@ -114,7 +114,11 @@ class SyncTransport:
             def header(name: str) -> str | None:
                 return headers.get(name.lower())
 
-            body = _read(response) if has_body(response.status_code, header) else b""
+            body = (
+                _read(response)
+                if has_body(response.status_code, response.raw.headers.getlist("Transfer-Encoding"))
+                else b""
+            )
             return received(response.status_code, body, header, settings)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from airflow_provider_nugen.api.endpoint import RawResponse
@@ -49,19 +49,18 @@ async def async_transport(settings: Settings) -> AsyncTransport:
     return await AsyncTransport.open(settings)
 
 
-def has_body(status: int, header: Callable[[str], str | None]) -> bool:
+def has_body(status: int, codings: Sequence[str]) -> bool:
     """
     Return whether the body of an answer is worth reading: that of a redirect, which is not followed, is not.
 
     :param status: the HTTP status.
-    :param header: returns the first value of a header.
+    :param codings: the values of all headers ``Transfer-Encoding``, as sent.
     :raises TransportError: for what is not the end of an answer: 1xx, which offers another protocol; and for a body
         whose end nobody can tell.
     """
     if status < 200:
         raise broken(f"HTTP {status} is not the end of it")
-    coding = header("Transfer-Encoding")
-    if coding is not None and coding.strip().lower() != "chunked":
+    if codings and [coding.strip().lower() for coding in codings] != ["chunked"]:
         raise broken("its Transfer-Encoding is not chunked")
     return not 300 <= status < 400 and status != 204
 
@@ -96,7 +95,7 @@ def received(status: int, body: bytes, header: Callable[[str], str | None], sett
 
 
 def _scrub_escaped(response: RawResponse, key: str) -> None:
-    """Take a key out that stands in JSON behind escapes, such as ``\\u006b``: written anew, it has one spelling."""
+    r"""Take a key out that stands in JSON behind escapes, such as ``\u006b``: written anew, it has one spelling."""
     try:
         text = json.dumps(response.json())
     except (ValueError, RecursionError):

@@ -14,10 +14,11 @@ from airflow.sdk import XComArg
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.errors import NotReadyError as ApiNotReadyError
-from airflow_provider_nugen.api.job import CANCELLED, SUCCEEDED
+from airflow_provider_nugen.api.job import CANCELLED, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
 from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
+from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
 from airflow_provider_nugen.api.nugen.models import EvaluationResults, existing_document_id
 from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.exceptions import (
@@ -34,7 +35,10 @@ from airflow_provider_nugen.operators.base import ServiceOperator, id_list, inva
 from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
+from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.tasks import WaitsForJob
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -56,19 +60,23 @@ class NugenOperator(ServiceOperator):
         self.nugen_conn_id = nugen_conn_id
 
 
-class UploadDocumentsOperator(NugenOperator):
+class UploadDocumentsOperator(NugenOperator, StartOperator):
     """
     Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
     does no harm, and a changed file needs another name.
 
-    XComs: ``return_value`` = one dict per file, in the order of the files: ``name``, ``task_id``, ``document_id``,
-    ``ready``. In API revision B an upload returns the id of a task, and ``document_id`` is null until the document is
-    processed; in C, and of a file that exists already, it is known at once, and ``task_id`` is null.
-    ``DocumentStatusSensor`` takes the whole list (``document_id=upload.output``), and pushes the final ids.
-    ``document_ids`` is pushed as soon as all are known. ``uploads`` = the same dicts, also when the task fails
-    half-way: a retry uploads only what is missing (Airflow 3.3 and later; before, the service recognises the names).
+    With ``wait_for_completion`` the task waits until all documents can be used. XComs: ``return_value`` = the list of
+    their final statuses in the order of the files, and ``document_ids`` = their final ids.
+
+    Without it ``return_value`` = one dict per file: ``name``, ``task_id``, ``document_id``, ``ready``. In API revision
+    B an upload returns the id of a task, and ``document_id`` is null until the document is processed; in C, and of a
+    file that exists already, it is known at once, and ``task_id`` is null. ``DocumentStatusSensor`` takes the whole
+    list (``document_id=upload.output``), and pushes the final ids. ``document_ids`` is pushed if all are known.
+
+    ``uploads`` = these dicts in either case, also when the task fails half-way: a retry uploads only what is missing
+    (Airflow 3.3 and later; before, the service recognises the names).
 
     :param files: local paths, URLs such as ``s3://conn@bucket/key``, or ``ObjectStoragePath`` objects; at most 100 MB
         each, checked before anything is sent. Each is streamed.
@@ -76,7 +84,8 @@ class UploadDocumentsOperator(NugenOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id")
+    kind = jobs.DOCUMENT
+    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id", "poke_interval")
 
     #: The service's limit for one file, in bytes.
     max_bytes = 100 * 10**6
@@ -89,13 +98,53 @@ class UploadDocumentsOperator(NugenOperator):
         super().__init__(**kwargs)
         self.files = files
         self.categories = categories
+        self._uploads: list[dict[str, Any]] | None = None
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Upload the files one by one; return the ids that are known."""
-        uploads = self._upload_all(context)
-        if all(upload["document_id"] for upload in uploads):
-            self.push_xcoms(context, {"document_ids": [upload["document_id"] for upload in uploads]})
-        return uploads
+    def execute(self, context: Context) -> Any:
+        """Upload the files one by one, and wait until they can be used if so told."""
+        uploads = self._uploads = self._upload_all(context)
+        if not self.wait_for_completion:
+            if all(upload["document_id"] for upload in uploads):
+                self.push_xcoms(context, {"document_ids": [upload["document_id"] for upload in uploads]})
+            return uploads
+        now = time.time()
+        wait = self.begin(self.kind, self.job_id(context), self.wait_settings(now), {"began": now})
+        with self.session():
+            result = self.poke_before_deferring(wait) if self.deferrable else self.wait_here(wait)
+            if result is None:
+                self.defer_to(wait)
+            return self.finish(self.kind, result, context)
+
+    def job_id(self, context: Context) -> list[dict[str, Any]]:
+        """Return the documents that are waited for: those that were not ready before."""
+        return [upload for upload in self._uploaded(context) if not is_ready(upload)]
+
+    def _uploaded(self, context: Context) -> list[dict[str, Any]]:
+        if self._uploads is None:
+            ti = context["ti"]
+            self._uploads = ti.xcom_pull(task_ids=ti.task_id, key="uploads", map_indexes=ti.map_index)
+        return self._uploads or []
+
+    def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
+        """End the task, with the final status of each document."""
+        uploads = self._uploaded(context)
+        if result.outcome is Outcome.SUCCEEDED:
+            statuses = list(final_statuses(uploads, result.result if isinstance(result.result, list) else []))
+            for upload, status in zip(uploads, statuses, strict=True):
+                if not status["document_id"]:
+                    raise self._error(
+                        f"uploaded {upload['name']!r} (task {upload['task_id']!r}) is {status['status']!r}, but the "
+                        "service names no document id. Ask its support what became of it."
+                    )
+            result = replace(result, result=statuses)
+        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED):
+            UploadRecord(context).clear()  # a retry uploads again
+        return WaitsForJob.finish(self, kind, result, context)
+
+    def _error(self, message: str) -> Exception:
+        return final(UploadError)(
+            f"Nugen (connection {self.conn_id!r}): {message}", service="Nugen", conn_id=self.conn_id
+        )
 
     def _upload_all(self, context: Context) -> list[dict[str, Any]]:
         opened = self._open()
@@ -106,7 +155,9 @@ class UploadDocumentsOperator(NugenOperator):
                 record.add(done[-1])
         finally:
             self.hook.close()
-            self.push_xcoms(context, {"uploads": done})
+            if self.do_xcom_push or self.wait_for_completion:
+                # A wait needs it when it is over, also with do_xcom_push=False, which is about results.
+                context["ti"].xcom_push(key="uploads", value=done)
         return done
 
     def _open(self) -> list[Upload]:
@@ -114,7 +165,7 @@ class UploadDocumentsOperator(NugenOperator):
         opened = [open_file(file, "files", limit=self.max_bytes) for file in file_list(self.files, "files")]
         names = [upload.name for upload in opened]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise final(InvalidArgumentError)(
+            raise invalid(
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
         return opened
@@ -129,11 +180,9 @@ class UploadDocumentsOperator(NugenOperator):
             self.log.info("%r is at the service already: document %r.", upload.name, existing)
             return {"name": upload.name, "task_id": None, "document_id": existing, "ready": self._is_ready(existing)}
         if len(answers) != 1:
-            raise final(UploadError)(
-                f"Nugen (connection {self.conn_id!r}) answered the upload of {upload.name!r} with {len(answers)} ids: "
-                f"{[answer.id for answer in answers]}, so it is not certain which is its document's.",
-                service="Nugen",
-                conn_id=self.conn_id,
+            raise self._error(
+                f"answered the upload of {upload.name!r} with {len(answers)} ids "
+                f"({', '.join(answer.id for answer in answers)}), so it is not certain which is its document's."
             )
         (answer,) = answers
         task_id = None if answer.document_id else answer.id
@@ -201,7 +250,7 @@ class CreateBenchmarkOperator(NugenStartOperator):
     template_fields: Sequence[str] = ("document_ids", "num_questions", "name", "nugen_conn_id", "poke_interval")
 
     def __init__(
-        self, *, document_ids: Sequence[str], num_questions: int, name: str | None = None, **kwargs: Any
+        self, *, document_ids: ListArg, num_questions: int | str | XComArg, name: TextArg | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.document_ids = document_ids
@@ -215,20 +264,20 @@ class CreateBenchmarkOperator(NugenStartOperator):
         try:
             num_questions = _whole_number(self.num_questions, "num_questions")
         except ValueError as e:
-            raise final(InvalidArgumentError)(str(e)) from None
+            raise invalid(str(e)) from None
         return {
             "document_ids": id_list(self.document_ids, "document_ids"),
             "num_questions": num_questions,
-            "name": self.name,
+            "name": text(self.name, "name", optional=True),
         }
 
 
 def _whole_number(value: object, argument: str) -> int:
     """Return a number of at least 1 as it comes out of arguments and templates."""
-    text = str(value).strip()
-    if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+    digits = str(value).strip()
+    if isinstance(value, bool) or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
         raise ValueError(f"{argument} is {value!r}; it must be a whole number of at least 1.")
-    return int(text)
+    return int(digits)
 
 
 class UploadBenchmarkOperator(NugenStartOperator):
@@ -259,7 +308,13 @@ class UploadBenchmarkOperator(NugenStartOperator):
     )
 
     def __init__(
-        self, *, file: LocalOrRemote, name: str, document_id: str, description: str | None = None, **kwargs: Any
+        self,
+        *,
+        file: LocalOrRemote,
+        name: TextArg,
+        document_id: TextArg,
+        description: TextArg | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.file = file
@@ -269,7 +324,11 @@ class UploadBenchmarkOperator(NugenStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Return what is submitted."""
-        return {"name": self.name, "document_id": self.document_id, "description": self.description}
+        return {
+            "name": text(self.name, "name"),
+            "document_id": text(self.document_id, "document_id"),
+            "description": text(self.description, "description", optional=True),
+        }
 
     def uploads(self) -> Sequence[Upload]:
         """Check the file; return it in the names of each API revision, of which the one that is spoken is sent."""
@@ -279,7 +338,7 @@ class UploadBenchmarkOperator(NugenStartOperator):
         try:
             items = read_benchmark(content)
         except ValueError as e:
-            raise final(InvalidArgumentError)(f"file {upload.name!r} is not a benchmark: {e}.") from None
+            raise invalid(f"file {upload.name!r} is not a benchmark: {e}.") from None
         return [
             replace(upload, open=partial(BytesIO, write_benchmark(items, revision)), revision=revision)
             for revision in BENCHMARK_REVISIONS
@@ -484,7 +543,7 @@ class EvaluationResultsOperator(NugenOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, evaluation_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.evaluation_id = evaluation_id
 
@@ -495,30 +554,30 @@ class EvaluationResultsOperator(NugenOperator):
         :raises JobFailedError: if the evaluation failed or was stopped; final.
         :raises AirflowException: if they cannot be read; final if a retry cannot help.
         """
-        try:
-            return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
-        except ApiError as e:
-            if isinstance(e, ApiNotReadyError):
-                self._raise_if_failed()
-            raise self.failed(e) from None
-        finally:
-            self.hook.close()
+        evaluation_id = text(self.evaluation_id, "evaluation_id")
+        with self.session():
+            try:
+                return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=evaluation_id))
+            except ApiError as e:
+                if isinstance(e, ApiNotReadyError):
+                    self._raise_if_failed(evaluation_id)
+                raise self.failed(e) from None
 
-    def _raise_if_failed(self) -> None:
+    def _raise_if_failed(self, evaluation_id: str) -> None:
         """Tell an evaluation that has no results yet from one that will never have any."""
         try:
-            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(self.evaluation_id)))
+            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
         except ApiError:
             return  # what the results said is what counts
         if job_status.is_terminal_failure:
             cls = JobCancelledError if job_status.state is CANCELLED else JobFailedError
             raise final(cls)(
-                f"Nugen (connection {self.conn_id!r}): {jobs.EVALUATION.subject(self.evaluation_id)} has no results, "
+                f"Nugen (connection {self.conn_id!r}): {jobs.EVALUATION.subject(evaluation_id)} has no results, "
                 f"since it is {job_status.status!r}: {job_status.reason or 'the service gives no reason'}. Evaluate "
                 "the model again.",
                 service="Nugen",
                 conn_id=self.conn_id,
-                job_id=self.evaluation_id,
+                job_id=evaluation_id,
                 status=job_status.status,
             )
 
@@ -615,7 +674,7 @@ class EvaluationGateOperator(EvaluationResultsOperator):
 
     template_fields: Sequence[str] = ("evaluation_id", "conditions", "nugen_conn_id")
 
-    def __init__(self, *, evaluation_id: str, conditions: Sequence[str] | str, **kwargs: Any) -> None:
+    def __init__(self, *, evaluation_id: TextArg, conditions: ListArg, **kwargs: Any) -> None:
         super().__init__(evaluation_id=evaluation_id, **kwargs)
         self.conditions = conditions
         # A typo must not come out only after hours of training. What a template or an XCom brings is not known yet.
@@ -636,7 +695,7 @@ class EvaluationGateOperator(EvaluationResultsOperator):
                 f"The gate for evaluation {self.evaluation_id!r} (connection {self.conn_id!r}) cannot decide: {e}.",
                 service="Nugen",
                 conn_id=self.conn_id,
-                job_id=self.evaluation_id,
+                job_id=str(self.evaluation_id),
             ) from None
         passed = all(verdict.met for verdict in verdicts)
         self.log.info("Evaluation %r: %s", self.evaluation_id, table(verdicts, model, baseline))

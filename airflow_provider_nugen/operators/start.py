@@ -167,14 +167,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         wait = self.begin(
             kind,
             job_id,
-            WaitSettings(
-                poke_interval=seconds(self.poke_interval, "poke_interval"),  # type: ignore[arg-type]  # rendered by now
-                use_eta=self.use_eta,
-                deadline=now + self.timeout,
-                execution_deadline=now + self.execution_timeout.total_seconds()
-                if self.deferrable and self.execution_timeout
-                else None,
-            ),
+            self.wait_settings(now),
             {"began": now, "status": self.job_record(context).status},
         )
         self._get_ready_to_kill(kind, job_id)
@@ -193,6 +186,21 @@ class StartOperator(WaitsForJob, ServiceOperator):
             # From here on the wait continues in the triggerer, and what ends the task there cancels the job there.
             self._cancel_target = None
             self.defer_to(wait, method_name, cancel_on_kill=self.cancel_on_kill)
+
+    def wait_settings(self, began: float) -> WaitSettings:
+        """
+        Return what the arguments say about a wait.
+
+        :param began: when it began, in epoch seconds.
+        """
+        return WaitSettings(
+            poke_interval=seconds(self.poke_interval, "poke_interval"),  # type: ignore[arg-type]  # rendered by now
+            use_eta=self.use_eta,
+            deadline=began + self.timeout,
+            execution_deadline=began + self.execution_timeout.total_seconds()
+            if self.deferrable and self.execution_timeout
+            else None,
+        )
 
     def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
         """End the task. A retry polls the job to see whether to go on with it."""

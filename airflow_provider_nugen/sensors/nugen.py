@@ -36,7 +36,7 @@ class AlignmentStatusSensor(NugenSensor):
     """
     Waits until an alignment is trained, or trained and evaluated.
 
-    Succeeds in every state after training, since ``READY`` can be gone by the next poll. An alignment that failed
+    Succeeds in every state after training, since ``READY`` can be gone by the next poke. An alignment that failed
     after its training had succeeded counts as trained, with the error as a warning in the log.
 
     XComs: ``return_value`` (the final status), ``model_id``, ``evaluation_id``.

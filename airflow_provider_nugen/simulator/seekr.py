@@ -46,6 +46,7 @@ def authorized(world: SimulatorState, header: str | None) -> bool:
 
 
 async def authorize(request: Request, _: Annotated[Any, Security(_key)]) -> None:
+    """Refuse a request without the right key, or for a team that the key does not belong to."""
     world, team = world_of(request), request.headers.get("x-team-id", "")
     if not authorized(world, request.headers.get("Authorization")):
         raise SeekrError(401, "Invalid API key")

@@ -140,14 +140,10 @@ class JobWait(Generic[M]):
         ends = [end for end in (self.settings.deadline, self.settings.execution_deadline) if end is not None]
         return max(min(ends, default=math.inf) - now, 0.0)
 
-    def poll_at(self, when: float) -> None:
-        """
-        Let all polls be due at a time of the caller's choice.
-
-        :param when: the time in epoch seconds.
-        """
+    def poll_now(self) -> None:
+        """Let all polls be due, whatever was planned."""
         for waiter in self.open():
-            waiter.state.due = when
+            waiter.state.due = None
 
     def summary(self) -> str:
         """Describe in a line how far several jobs are."""

@@ -260,7 +260,7 @@ class Waiter(Generic[M]):
         """Poll again after a failure that passes, unless there were too many for too long."""
         state = self.state
         # What the detail route makes up for is said once.
-        known = state.server_errors > MAX_STATUS_ERRORS
+        known = state.server_errors >= MAX_STATUS_ERRORS
         state.failures += 1
         state.failing_since = now if state.failing_since is None else state.failing_since
         if call is not None and self._incomplete is None:

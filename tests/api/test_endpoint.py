@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -516,3 +517,64 @@ def test_an_error_says_what_was_tried_on_which_id_through_which_connection(
     with pytest.raises(errors.ResponseError) as caught:
         endpoint.call(**ids).read(raw(None, 500), "my_conn")
     assert str(caught.value).startswith(context)
+
+
+# --- what may not leave the provider
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"status": "READY", "error": "cut \\ud83d"}', "cut \ufffd"),
+        (b'{"status": "READY", "error": "\\uD83D\\uDE00 \\uDE00"}', "\U0001f600 \ufffd"),
+        (b'{"status": "READY", "error": "\xed\xa0\xbd"}', "\ufffd\ufffd\ufffd"),
+        (b'{"status": "READY", "error": "Gr\xf6\xdfe"}', "Gr\ufffd\ufffde"),
+        (b'\xef\xbb\xbf{"status": "READY", "error": "x"}', "x"),
+        (b'{"status": "READY", "error": 123456789012345678901234567890}', "1.2345678901234568e+29"),
+        (b'{"status": "READY", "error": ' + b"9" * 5000 + b"}", None),
+        (b'{"status": "READY", "error": NaN}', None),
+        (b'{"status": "READY", "error": 1e999}', None),
+    ],
+)
+def test_what_airflow_cannot_carry_is_replaced_where_it_is_parsed(body: bytes, error: str | None) -> None:
+    status = endpoints.ALIGNMENT_STATUS.call(**A).read(RawResponse(200, body), "c")
+    assert (status.status, status.error) == ("READY", error)
+    msgspec.json.encode(status.model_dump(mode="json"))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters()), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(anything, st.sampled_from(["utf-8", "utf-16", "utf-32", "latin-1"]))
+def test_any_json_becomes_what_airflow_can_carry_or_cannot_be_read(value: Any, encoding: str) -> None:
+    body = json.dumps(value).encode(encoding)
+    try:
+        parsed = RawResponse(200, body).json()
+    except ValueError:
+        assert encoding in ("utf-16", "utf-32")
+        return
+    msgspec.json.encode(parsed)
+
+
+@given(st.integers(300, 599), anything)
+def test_any_error_can_be_shown_and_stored(status: int, value: Any) -> None:
+    for payload in (value, {"detail": value}, {"detail": [{"loc": [value], "msg": value}]}, {"message": value}):
+        error = error_of(RawResponse(status, json.dumps(payload).encode()))
+        msgspec.json.encode([str(error), error.problem, error.hint, error.context, getattr(error, "payload", None)])
+
+
+def test_a_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    response = raw({"status": "READY"})
+    assert response.json() is response.json()
+    response.replace_body(b"[]")
+    assert response.json() == []
+
+
+def test_of_many_errors_a_few_are_shown() -> None:
+    error = error_of(raw({"detail": [{"msg": f"no {n}"} for n in range(1000)]}, 422))
+    assert "no 9" in error.problem
+    assert "no 10" not in error.problem

@@ -131,7 +131,9 @@ def raw_server() -> Iterator[RawServer]:
 _threads = ThreadPoolExecutor(4)
 
 
-def outcome(send: Send, settings: Settings, request: Request | None = None) -> RawResponse | ApiError:
+def outcome(
+    send: Send, settings: Settings, request: Request | None = None, guard: float = GUARD
+) -> RawResponse | ApiError:
     """
     Send a request; return what came back, or the error.
 
@@ -144,4 +146,4 @@ def outcome(send: Send, settings: Settings, request: Request | None = None) -> R
         except ApiError as e:
             return e
 
-    return _threads.submit(attempt).result(GUARD)
+    return _threads.submit(attempt).result(guard)

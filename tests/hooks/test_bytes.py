@@ -68,6 +68,11 @@ TABLE: dict[str, tuple[bytes, RawResponse | type[ApiError]]] = {
     "no end of the last chunk": (chunked(b"13\r\n" + READY + b"\r\n0\r\n"), TransportError),
     "more than its length": (OK + LENGTH + READY + READY, TransportError),
     "another coding": (OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", TransportError),
+    "a coding with a tab": (
+        OK + b"Transfer-Encoding: chunked\t\r\n\r\n2\r\nhi\r\n",
+        RawResponse(200, b"2\r\nhi\r\n"),
+    ),
+    "two codings": (OK + b"Transfer-Encoding: chunked\r\n" + CHUNKED + b"0\r\n\r\n", TransportError),
     "gzip": (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(READY), GOOD),
     "no gzip": (OK + b"Content-Encoding: gzip\r\n\r\n" + READY, TransportError),
     "half a gzip": (OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(READY)[:-4], TransportError),

@@ -10,19 +10,27 @@ import gzip
 import os
 import random
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from typing import Any
 
 import msgspec
 import pytest
+import requests
 
+from airflow_provider_nugen.api import endpoint, errors
 from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.errors import ApiError, TransportError
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN
+from airflow_provider_nugen.hooks import transport
 from airflow_provider_nugen.hooks.failures import explained
+from airflow_provider_nugen.hooks.http_response import StrictResponse, _Reader
+from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
+from airflow_provider_nugen.hooks.sync_transport import _Connection, _Session
 
-from .raw_server import SENDERS, RawServer, Script, outcome, raw_server
+from .raw_server import GUARD, SENDERS, RawServer, Script, outcome, raw_server
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -293,16 +301,58 @@ def test_both_transports_make_the_same_of_any_bytes(server: RawServer, key: str)
         number += 1
 
 
-def compare(server: RawServer, settings: Settings, seed: str, script: Script) -> None:
+def compare(server: RawServer, settings: Settings, seed: str, script: Script, guard: float = GUARD) -> None:
     server.script = script
-    results = {name: outcome(send, settings) for name, send in SENDERS.items()}
+    results = {name: outcome(send, settings, guard=guard) for name, send in SENDERS.items()}
     seen = {name: check(result, settings.api_key, settings) for name, result in results.items()}
-    sent = b"".join(script.pieces)
-    kinds = {type(result) for result in results.values()}
-    if kinds == {RawResponse, TransportError} and any(is_redirect(result) for result in results.values()):
+    sync, asynchronous = results["requests"], results["aiohttp"]
+    if is_redirect(sync) and isinstance(asynchronous, TransportError):
         return  # nobody reads the body of a redirect; aiohttp may have met the damage in it beside the headers
+    sent = b"".join(script.pieces)
     assert seen["requests"] == seen["aiohttp"], f"seed {seed}: {sent[:300]!r} {results}"
 
 
 def is_redirect(result: RawResponse | ApiError) -> bool:
     return isinstance(result, RawResponse) and 300 <= result.status < 400
+
+
+#: Faults that were there once, and the number of a case that finds each, unless the cases have changed.
+FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
+    "surrogates, and integers of more than 64 bits": (
+        lambda m: m.setattr(endpoint, "safe_json", lambda value: value),
+        0,
+    ),
+    "surrogates in errors": (lambda m: m.setattr(errors, "safe_text", lambda text: text), 0),
+    "a time-out for each read": (lambda m: m.setattr(_Reader, "readinto", lambda r, b: r._sock.recv_into(b)), 0),
+    "the chunks of http.client": (lambda m: m.setattr(_Connection, "response_class", HTTPResponse), 0),
+    "1xx as an answer": (lambda m: m.setattr(StrictResponse, "begin", HTTPResponse.begin), 0),
+    "the address of a redirect is parsed": (
+        lambda m: m.setattr(_Session, "get_redirect_target", requests.Session.get_redirect_target),
+        0,
+    ),
+    "a key behind escapes": (lambda m: m.setattr(transport, "_scrub_escaped", lambda response, key: None), 0),
+    "a key in plain sight": (lambda m: m.setattr(Settings, "api_key_bytes", b"another key"), 0),
+    "half a gzip": (
+        lambda m: m.setattr(transport, "_unpack", lambda body, _: zlib.decompressobj(31).decompress(body, MAX_BODY)),
+        0,
+    ),
+}
+#: Cases after which a fault would have been found.
+MANY = 1500
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_that_is_put_back_is_found(
+    server: RawServer, key: str, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    settings = Settings(NUGEN, "my_conn", server.url, key, timeout=TIMEOUT)
+    put_back, first = FAULTS[fault]
+    put_back(monkeypatch)
+    for number in range(first, first + MANY):
+        seed = f"0-{number}"
+        try:
+            compare(server, settings, seed, Bytes(seed, key).script(), guard=10 * TIMEOUT)
+        except Exception as e:
+            print(f"{fault}: found by seed {seed}: {type(e).__name__}")
+            return
+    pytest.fail(f"{MANY} cases do not find it")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
+from airflow_provider_nugen.api import endpoint
 from airflow_provider_nugen.api.endpoint import Call, RawResponse, Request
 from airflow_provider_nugen.api.errors import (
     ApiError,
@@ -21,6 +25,7 @@ from airflow_provider_nugen.api.errors import (
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
@@ -349,3 +354,60 @@ def test_an_explained_error_says_what_was_tried_and_hides_a_key_that_was_repeate
     )
     with pytest.raises(ApiError, match="Reading the connection: x"), explained(call, settings(ELSEWHERE)):
         raise ApiError("x", context="Reading the connection")
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
+def test_a_proxy_without_a_scheme_is_used(
+    send: Send, server: Server, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, server.url.removeprefix("http://"))
+    assert send(settings(ELSEWHERE), GET).status == 200
+    assert server.seen[0].target == f"{ELSEWHERE}/x"
+
+
+def test_a_key_for_this_machine_does_not_go_to_a_proxy(
+    send: Send, server: Server, refused: str, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", refused)
+    send(settings(server.url, proxy=refused), GET)
+    assert server.seen[0].target == "/x"
+
+
+@pytest.mark.parametrize("password", ["pr0xy-pw", "pr0xy%40pw", "pr0xy%25pw"])
+def test_whatever_a_proxy_answers_its_password_is_not_shown(
+    send: Send, server: Server, settings: Callable[..., Settings], password: str
+) -> None:
+    proxy = server.url.replace("://", f"://user:{password}@")
+    server.script.append(Answer(407, b"", {"X-Repeated": proxy}))
+    error = error_of(send, settings("https://service.example", proxy=proxy))
+    assert error.transient
+    assert not error.maybe_processed
+    assert password not in f"{error} {error!r}"
+    assert unquote(password) not in f"{error} {error!r}"
+
+
+def test_a_large_answer_is_parsed_beside_the_loop_and_a_usual_one_on_it(
+    server: Server, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def parse(body: bytes) -> Any:
+        threads.append(threading.current_thread())
+        return json.loads(body)
+
+    monkeypatch.setattr(endpoint, "_parse", parse)
+    large = json.dumps({"status": "READY", "x": "y" * 2**17}).encode()
+    for body, parsed in ((b'{"status": "READY"}', []), (large, [True]), (gzip.compress(large), [True])):
+        packed = {"Content-Encoding": "gzip"} if body[:1] == b"\x1f" else {}
+        server.script.append(Answer(body=body, headers=packed))
+
+        async def receive() -> None:
+            transport = await AsyncTransport.open(settings(server.url))
+            response = await transport.send(GET)
+            assert [thread is not threading.current_thread() for thread in threads] == parsed  # noqa: B023
+            assert ALIGNMENT_STATUS.call(alignment_id="a").read(response, "c").status == "READY"
+            await transport.close()
+
+        threads.clear()
+        asyncio.run(receive())
+        assert len(threads) == 1

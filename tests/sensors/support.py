@@ -194,5 +194,5 @@ def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     """Shrink what takes minutes."""
     monkeypatch.setattr(waiting, "MAX_FAILURES", 3)
     monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.06)
-    monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.06)
+    monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.2)
     monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)

@@ -128,11 +128,11 @@ def test_the_detail_may_know_the_model(service: Service, wait: Callable[..., Run
 def test_an_unknown_word_is_waited_out_and_told_once(
     service: Service, wait: Callable[..., Run], logs: Logs, mode: str
 ) -> None:
-    service.job("alignment", "a-1", ("DREAMING", 0.15), "READY")
+    service.job("alignment", "a-1", ("DREAMING", 0.3), "READY")
     done = wait(mode)
     assert done.value["status"] == "READY"
     assert sum("unknown status 'DREAMING'" in text for text in logs.at("warning")) == 1
-    assert service.asked() > 3
+    assert service.asked() > 2
 
 
 @EVERY_MODE

@@ -48,7 +48,7 @@ def alignments(client: Any) -> dict[str, Any]:
         "output_files": [output.id for output in client.alignment.retrieve(first.id).output_files],
         "outputs": {output.purpose.value: output.id for output in outputs},
         "cancelled": client.alignment.cancel(second.id).status.value,
-        "listed": {job.id for job in client.alignment.list().data} == {second.id, first.id},
+        "listed": {job.id for job in client.alignment.list().data} == {first.id, second.id},
     }
     for job in (first, second):
         client.alignment.delete(job.id)

@@ -119,11 +119,22 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_help_says_what_there_is() -> None:
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for word in ("doc-demo-1", "benchmark-demo-1", "nugen-broken", "--speed", "/_simulator/faults", KEY_VARIABLE):
+    for word in (
+        "doc-demo-1",
+        "benchmark-demo-1",
+        "nugen-broken",
+        "--speed",
+        "--profile",
+        "/_simulator/revision",
+        "/_simulator/faults",
+        KEY_VARIABLE,
+    ):
         assert word in done.stdout
 
 
-@pytest.mark.parametrize("wrong", [("--speed", "0"), ("--speed", "fast"), ("--nugen-revision", "D")])
+@pytest.mark.parametrize(
+    "wrong", [("--speed", "0"), ("--speed", "fast"), ("--nugen-revision", "D"), ("--profile", "kind")]
+)
 def test_options_that_make_no_sense(wrong: tuple[str, str]) -> None:
     done = run(*wrong)
     assert done.returncode == 2

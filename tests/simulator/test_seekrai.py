@@ -68,7 +68,7 @@ def test_it_starts_reads_lists_cancels_and_deletes_alignments(seen: dict[str, An
 
 def test_it_takes_a_data_job_through_its_life(seen: dict[str, Any]) -> None:
     assert seen["data_jobs"] == {
-        "created": "needs_review",  # it has no files yet
+        "created": "needs_review",
         "files": ["file-1", "file-2"],
         "ready": "ready_to_start",
         "started": "pending",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.errors import retry_after_seconds
+from airflow_provider_nugen.api.nugen import endpoints, jobs
 from airflow_provider_nugen.waiting.result import Decision, Outcome
 from airflow_provider_nugen.waiting.schedule import (
     FIRST_RETRY,
@@ -21,6 +24,7 @@ from airflow_provider_nugen.waiting.waiter import (
     MAX_FAILURES,
     MAX_OUTAGE,
     NOT_FOUND_GRACE,
+    Waiter,
 )
 
 from .support import T0, TRANSPORT, end_of, feed, http, http_date, tell, texts, waiter
@@ -268,3 +272,116 @@ def test_retry_after_is_obeyed_only_up_to_the_deadline(header: str) -> None:
     wait = waiter(deadline=T0 + 600)
     assert tell(wait, http(503, None, header), 0).sleep == 600
     assert end_of(tell(wait, http(503, None, header), 600)).outcome is Outcome.TIMEOUT
+
+
+# --- the router's 404, and a connection that is not found
+
+
+@pytest.mark.parametrize(
+    "error",
+    [http(404, {"detail": "Not Found"}), errors.ConnectionSettingsError("there is no such connection.")],
+    ids=["router's 404", "no connection"],
+)
+def test_what_is_final_for_a_job_never_seen_passes_for_one_that_was(error: errors.ApiError) -> None:
+    wait, after, polls = waiter(), 60.0, 0
+    tell(wait, "PROCESSING", 0)
+    while (decision := tell(wait, error, after)).result is None:
+        after, polls = after + decision.sleep, polls + 1
+    assert (end_of(decision).outcome, polls >= MAX_FAILURES - 1) == (Outcome.UNREACHABLE, True)
+    assert after > MAX_OUTAGE
+    assert feed(waiter(), (0, "PROCESSING"), (60, error), (65, "PROCESSING")).result is None
+
+
+# --- a status route that keeps failing
+
+
+def asked(wait: Waiter[Any]) -> str:
+    """Return which route is next."""
+    return "detail" if wait.next_call().endpoint is endpoints.ALIGNMENT_DETAIL else "status"
+
+
+def test_after_three_5xx_in_a_row_the_detail_is_asked_in_turn_and_counts() -> None:
+    wait, routes, after = waiter(), [], 0.0
+    for _ in range(8):
+        routes.append(asked(wait))
+        decision = tell(wait, http(500) if routes[-1] == "status" else "PROCESSING", after)
+        assert decision.result is None
+        after += decision.sleep
+    assert routes == ["status", "status", "status", "detail", "status", "detail", "status", "detail"]
+    assert wait.state.failures == 0
+    assert (asked(wait), asked(wait)) == ("status", "status")
+    tell(wait, http(500), after)
+    assert end_of(tell(wait, "READY", after + 5)).outcome is Outcome.SUCCEEDED
+
+
+def test_when_both_routes_fail_they_take_turns_until_the_outage_is_over() -> None:
+    wait, routes, after = waiter(), [], 0.0
+    tell(wait, "PROCESSING", after)
+    while (decision := tell(wait, http(500), after)).result is None:
+        routes.append(asked(wait))
+        after += decision.sleep
+    assert routes[2:8] == ["detail", "status"] * 3
+    assert end_of(decision).outcome is Outcome.UNREACHABLE
+    assert after > MAX_OUTAGE
+
+
+def test_a_status_route_that_recovers_is_the_only_one_again() -> None:
+    wait = waiter()
+    feed(wait, (0, http(500)), (5, http(500)), (10, http(500)), (15, "PROCESSING"))
+    decision = tell(wait, "PROCESSING", 75)
+    assert any("can be read again" in text for text in texts(decision, logging.INFO))
+    feed(wait, (135, http(500)), (140, http(500)))
+    assert asked(wait) == "status"
+
+
+def test_what_the_detail_makes_up_for_is_told_once() -> None:
+    wait, told, after = waiter(), [], 0.0
+    for _ in range(12):
+        decision = tell(wait, http(500) if asked(wait) == "status" else "PROCESSING", after)
+        told += texts(decision, logging.WARNING, logging.INFO)
+        after += decision.sleep
+    assert sum("could not be read" in text for text in told) == 3
+    assert sum("can be read again by its detail" in text for text in told) == 1
+
+
+@pytest.mark.parametrize("error", [TRANSPORT, http(429), http(408)])
+def test_only_5xx_of_the_status_route_count(error: errors.ApiError) -> None:
+    wait = waiter()
+    feed(wait, *((after * 5.0, error) for after in range(5)))
+    assert asked(wait) == "status"
+
+
+def test_a_kind_without_a_detail_has_no_other_route() -> None:
+    wait = waiter(jobs.EVALUATION)
+    feed(wait, *((after * 5.0, http(500)) for after in range(5)))
+    assert wait.next_call().endpoint is endpoints.EVALUATION_STATUS
+
+
+def test_a_detail_route_that_does_not_exist_ends_nothing_but_a_job_that_is_gone_does() -> None:
+    failed = [(after * 5.0, http(500)) for after in range(3)]
+    wait = waiter()
+    assert feed(wait, *failed, (15, http(404, {"detail": "Not Found"}))).result is None
+    assert asked(wait) == "status"
+    wait = waiter()
+    ended = feed(wait, (0, "PROCESSING"), *failed, (15, http(404, {"detail": "Alignment not found"})))
+    assert end_of(ended).outcome is Outcome.REJECTED
+
+
+# --- what was asked for before the wait was taken over
+
+
+@pytest.mark.parametrize("rand", [0.0, 1.0])
+def test_a_retry_after_is_obeyed_by_one_who_takes_the_wait_over(rand: float) -> None:
+    wait = waiter(rand=rand)
+    tell(wait, http(429, None, "3600"), 0)
+    again = waiter(state=WaitState.from_json(json.loads(json.dumps(wait.state.to_json()))), rand=rand)
+    assert again.state == wait.state
+    assert again.first_sleep(T0 + 100) >= 3500
+    assert again.first_sleep(T0 + 4000) <= 60
+
+
+def test_a_failure_count_goes_on_where_it_was() -> None:
+    wait = waiter()
+    feed(wait, *((after * 100.0, TRANSPORT) for after in range(MAX_FAILURES - 1)))
+    again = waiter(state=WaitState.from_json(json.loads(json.dumps(wait.state.to_json()))))
+    assert end_of(tell(again, TRANSPORT, 900)).outcome is Outcome.UNREACHABLE

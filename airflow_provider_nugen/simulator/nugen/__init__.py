@@ -81,6 +81,11 @@ def nugen_router(world: SimulatorState) -> APIRouter:
         for route, path in routes:
             if path is not None:
                 router.add_api_route(
-                    path, handlers[operation], methods=[method], name=operation, route_class_override=route
+                    path,
+                    handlers[operation],
+                    methods=[method],
+                    name=operation,
+                    response_model=None,
+                    route_class_override=route,
                 )
     return router

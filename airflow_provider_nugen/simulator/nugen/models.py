@@ -97,7 +97,7 @@ class Models:
     async def deploy_status(self, model_id: Id) -> dict[str, Any]:
         result = {"deployment_status": "DEPLOYED"}
         if self.service.revision != "C":
-            return self._task(self.service.get("deployment", model_id, "Model"), result)
+            return self._earlier_deploy_status(model_id, result)
         # Revision C tells how the model is, not what became of a task.
         job, status = self.world.find("deployment", model_id), self.status(model_id)
         if job is None:
@@ -115,6 +115,17 @@ class Models:
             # Deployed before the service spoke revision C.
             fields["status"] = "DEPLOYED"
         return fields
+
+    def _earlier_deploy_status(self, model_id: str, result: dict[str, str]) -> dict[str, Any]:
+        alignment = self.alignments.of_model(model_id)
+        automatic = self.alignments.automatic_deployment(alignment) if alignment else None
+        if automatic is None or self.world.find("deployment", model_id):
+            return self._task(self.service.get("deployment", model_id, "Model"), result)
+        # No task of the caller's, but the model is deployed for its automatic evaluation.
+        word = "PENDING" if automatic == "DEPLOYING" else "COMPLETED"
+        now = self.service.time(self.service.now())
+        fields = {"model_id": model_id, "status": self.service.word(word), "result": {"deployment_status": automatic}}
+        return {**fields, "start_time": now, "end_time": now}
 
     async def undeploy_status(self, model_id: Id) -> dict[str, Any]:
         return self._task(self.service.get("undeployment", model_id, "Model"), {"message": "Model undeployed"})

@@ -6,16 +6,16 @@ import fcntl
 import os
 import shutil
 import signal
-import socket
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from demo import settings
-from demo.client import AirflowClient
-from demo.processes import Processes
+from devtools import settings
+from devtools.client import AirflowClient
+from devtools.network import LOCALHOST, free_port
+from devtools.polling import wait_until
+from devtools.processes import Processes, child_environment
 
 LOCK = "local-airflow.lock"
 HEALTH_NAMES = ("metadatabase", "scheduler", "triggerer", "dag_processor")
@@ -27,7 +27,7 @@ class LocalAirflow(AirflowClient):
     An Airflow of our own, from an empty database, which ends with the context or with this program.
 
     It listens on 127.0.0.1 only and takes nothing from the user's own Airflow. The methods of
-    :class:`demo.client.AirflowClient` talk to it.
+    :class:`devtools.client.AirflowClient` talk to it.
 
     :param home: its AIRFLOW_HOME, with configuration, database and logs. Wiped at the start, left behind at the end.
     :param dags: folder, or folders, with DAG files.
@@ -36,10 +36,10 @@ class LocalAirflow(AirflowClient):
     :param config: settings named ``AIRFLOW__SECTION__KEY``, which win over ours.
     :param env: environment variables for all processes.
     :param database_url: SQLAlchemy URL of an empty metadata database; SQLite in ``home`` by default.
-    :param triggerers: number of triggerers. Without any, nothing that is deferred goes on.
+    :param triggerers: number of triggerers. Without any, nothing that is deferred continues.
     :param triggerer_health_check_threshold: seconds without a heartbeat (one is sent every 2 s) after which the
         triggers of a triggerer are given to another one. Airflow's default; tests that kill triggerers want less.
-    :param start_timeout: seconds until everything must be up.
+    :param start_timeout: seconds without progress after which the start has failed.
     :param say: called with a line of text whenever something has happened.
     """
 
@@ -75,7 +75,7 @@ class LocalAirflow(AirflowClient):
             database_url=database_url or f"sqlite:///{self.home / 'airflow.db'}",
             triggerer_health_check_threshold=triggerer_health_check_threshold,
         ) | dict(config or {})
-        super().__init__(f"http://{settings.LOCALHOST}:{self.port}", settings.USER, password="")
+        super().__init__(f"http://{LOCALHOST}:{self.port}", settings.USER, password="")
 
     def __enter__(self) -> Self:
         self.start()
@@ -106,7 +106,7 @@ class LocalAirflow(AirflowClient):
             self.password = settings.write_passwords(self.home / "passwords.json")
             self._processes = Processes(
                 logs=self.logs,
-                env=settings.child_environment({"AIRFLOW_HOME": str(self.home), **self._env}),
+                env=child_environment({"AIRFLOW_HOME": str(self.home), **self._env}),
                 cwd=self.home,
                 keep_open=[self._lock],
             )
@@ -152,7 +152,7 @@ class LocalAirflow(AirflowClient):
         """
         Wait until the api-server answers and every running component has sent a heartbeat.
 
-        :param timeout: seconds.
+        :param timeout: seconds without one more healthy component.
         :raises TimeoutError: if this takes longer.
         """
         wanted = {name for name in HEALTH_NAMES if name != "triggerer" or self._triggerers}
@@ -170,7 +170,13 @@ class LocalAirflow(AirflowClient):
             # Its first answer takes seconds: without this one, the first tasks would sit on their workers that long.
             return self.execution_api_answers() and wanted <= healthy
 
-        self._wait(all_healthy, timeout or self._start_timeout, lambda: f"not healthy yet: {health}", 0.25)
+        wait_until(
+            all_healthy,
+            timeout or self._start_timeout,
+            lambda: f"not healthy yet: {health}",
+            check=self.check,
+            progress=lambda: len(healthy),
+        )
 
     # Breaking and mending
 
@@ -237,7 +243,12 @@ class LocalAirflow(AirflowClient):
         job_type = JOB_TYPES[name.rstrip("-0123456789")]
         before = self.jobs(job_type)
         self._start_service(name)
-        self._wait(lambda: self.jobs(job_type) > before, self._start_timeout, lambda: f"{name} has sent no heartbeat")
+        wait_until(
+            lambda: self.jobs(job_type) > before,
+            self._start_timeout,
+            f"{name} has sent no heartbeat",
+            check=self.check,
+        )
 
     def _start_service(self, name: str) -> None:
         self.processes.start(name, _airflow(*self._arguments(name)))
@@ -245,7 +256,7 @@ class LocalAirflow(AirflowClient):
     def _arguments(self, name: str) -> list[str]:
         # --skip-serve-logs: the servers for logs would listen on all interfaces, and the api-server can read the files.
         if name == "api-server":
-            return ["api-server", "--host", settings.LOCALHOST, "--port", str(self.port), "--workers", "1"]
+            return ["api-server", "--host", LOCALHOST, "--port", str(self.port), "--workers", "1"]
         if name == "scheduler":
             return ["scheduler", "--skip-serve-logs"]
         if name == "dag-processor":
@@ -260,13 +271,6 @@ def triggerer_name(index: int) -> str:
     :param index: which one, counted from 0.
     """
     return f"triggerer-{index}"
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind((settings.LOCALHOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def claim_home(home: Path, timeout: float = 15) -> int:
@@ -284,22 +288,25 @@ def claim_home(home: Path, timeout: float = 15) -> int:
         raise RuntimeError(f"{home} is not empty and was not made by this program; it will not be wiped")
     home.mkdir(parents=True, exist_ok=True)
     lock = os.open(marker, os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + timeout
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                os.close(lock)
-                raise RuntimeError(f"Another Airflow is running in {home}; stop it first") from None
-            time.sleep(0.1)
+    try:
+        wait_until(lambda: _locked(lock), timeout, "locked", interval=0.1)
+    except TimeoutError:
+        os.close(lock)
+        raise RuntimeError(f"Another Airflow is running in {home}; stop it first") from None
     for entry in home.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         elif entry != marker:
             entry.unlink()
     return lock
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _airflow(*arguments: str) -> list[str]:

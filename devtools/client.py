@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 import requests
+
+from devtools.polling import wait_until
 
 FINISHED_RUN_STATES = frozenset({"success", "failed"})
 TASK_STATES = frozenset(
@@ -173,7 +174,7 @@ class AirflowClient:
         return True
 
     def check(self) -> None:
-        """Raise if there is no point in waiting any longer; the waiting methods call it before every look."""
+        """Raise if there is no point in waiting any longer; the waiting methods call it again and again."""
 
     # Connections and DAGs
 
@@ -213,7 +214,13 @@ class AirflowClient:
             missing.difference_update(dag["dag_id"] for dag in self._collect("/api/v2/dags", "dags"))
             return not missing
 
-        self._wait(all_there, timeout, lambda: f"no DAG named {', '.join(sorted(missing))}")
+        wait_until(
+            all_there,
+            timeout,
+            lambda: f"no DAG named {', '.join(sorted(missing))}",
+            check=self.check,
+            progress=lambda: len(missing),
+        )
 
     def unpause(self, dag_id: str) -> None:
         """
@@ -270,7 +277,7 @@ class AirflowClient:
 
         :param dag_id: id of the DAG.
         :param run_id: id of the run.
-        :param timeout: seconds.
+        :param timeout: seconds without any change of a task's state.
         :param on_change: called for every change of a task's state.
         :raises TimeoutError: if it has not ended by then.
         """
@@ -287,14 +294,16 @@ class AirflowClient:
         Wait until several DAG runs have ended and return their states.
 
         :param runs: the runs.
-        :param timeout: seconds.
+        :param timeout: seconds without any change of a task's state.
         :param on_change: called for every change of a task's state.
-        :raises TimeoutError: if one has not ended by then.
+        :raises TimeoutError: if nothing changed for so long, and one has not ended.
         """
         seen: dict[tuple[Run, TaskKey], str | None] = {}
         states = dict.fromkeys(runs, "queued")
+        changes = 0
 
         def all_ended() -> bool:
+            nonlocal changes
             for run in runs:
                 if states[run] in FINISHED_RUN_STATES:
                     continue
@@ -304,6 +313,7 @@ class AirflowClient:
                     previous = seen.get((run, task.key))
                     if task.state != previous:
                         seen[run, task.key] = task.state
+                        changes += 1
                         if on_change:
                             on_change(TaskChange(task, previous))
             return FINISHED_RUN_STATES.issuperset(states.values())
@@ -316,8 +326,25 @@ class AirflowClient:
             )
             return "; ".join([*(f"{run.dag_id} is {state}" for run, state in states.items()), *tasks])
 
-        self._wait(all_ended, timeout, unfinished)
+        wait_until(all_ended, timeout, unfinished, interval=0.5, check=self.check, progress=lambda: changes)
         return states
+
+    def scheduler_reasons(self, dag_id: str, run_id: str) -> dict[TaskKey, list[str]]:
+        """
+        Return what the scheduler has done to each task of a run, and why, from the audit log.
+
+        A task that the scheduler fails ("state mismatch", "heartbeat timeout", "stuck in queued") says nothing of it in
+        its own log.
+
+        :param dag_id: id of the DAG.
+        :param run_id: id of the run.
+        """
+        reasons: dict[TaskKey, list[str]] = {}
+        for row in self._collect("/api/v2/eventLogs", "event_logs", dag_id=dag_id, run_id=run_id):
+            if row["task_id"] and row["event"] not in TASK_STATES and row["extra"]:
+                key = TaskKey(row["task_id"], -1 if row["map_index"] is None else row["map_index"])
+                reasons.setdefault(key, []).append(f"{row['event']}: {row['extra']}")
+        return reasons
 
     def state_events(self, dag_id: str, run_id: str) -> dict[TaskKey, list[StateEvent]]:
         """
@@ -443,18 +470,6 @@ class AirflowClient:
             items += page[name]
             if not page[name] or len(items) >= page["total_entries"]:
                 return items
-
-    def _wait(
-        self, condition: Callable[[], bool], timeout: float, problem: Callable[[], str], interval: float = 0.5
-    ) -> None:
-        deadline = time.monotonic() + timeout
-        while True:
-            self.check()
-            if condition():
-                return
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"After {timeout:.0f} s: {problem()}")
-            time.sleep(interval)
 
 
 def _path(run: Run) -> str:

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from demo import guardian
+from devtools import guardian
+from devtools.network import LOCALHOST
 
 
 class ServiceDied(RuntimeError):
@@ -52,12 +53,16 @@ class Service:
         """Whether the program runs."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, env: Mapping[str, str], cwd: Path) -> None:
+    def start(
+        self, env: Mapping[str, str], cwd: Path, stdin: int = subprocess.DEVNULL, pass_fds: Collection[int] = ()
+    ) -> None:
         """
         Start the program.
 
         :param env: its whole environment.
         :param cwd: its working directory.
+        :param stdin: file descriptor of its standard input.
+        :param pass_fds: further file descriptors that it gets, under the same numbers.
         """
         self.may_end = False
         with self.log.open("ab") as log, _signals_held_back():
@@ -66,10 +71,11 @@ class Service:
                 self.command,
                 env=dict(env),
                 cwd=cwd,
-                stdin=subprocess.DEVNULL,
+                stdin=stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in the terminal must reach the demo only, which then ends its services in order.
+                pass_fds=tuple(pass_fds),
+                # Ctrl-C in the terminal must reach our own program only, which then ends its services in order.
                 start_new_session=True,
             )
 
@@ -137,18 +143,22 @@ class Processes:
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
 
-    def start(self, name: str, command: Sequence[str]) -> Service:
+    def start(
+        self, name: str, command: Sequence[str], stdin: int = subprocess.DEVNULL, pass_fds: Collection[int] = ()
+    ) -> Service:
         """
         Start a service, or start it again after it ended.
 
         :param name: unique name.
         :param command: program and arguments.
+        :param stdin: file descriptor of its standard input.
+        :param pass_fds: further file descriptors that it gets, under the same numbers.
         """
         service = self.services.setdefault(name, Service(name, command, self._logs / f"{name}.log"))
         if service.alive:
             raise ValueError(f"{name} is running already")
         self._tell_guardian("forget", service.pid)
-        service.start(self._env, self._cwd)
+        service.start(self._env, self._cwd, stdin, pass_fds)
         self._tell_guardian("watch", service.pid)
         return service
 
@@ -257,6 +267,22 @@ class Processes:
         assert self._guardian.stdin is not None
         with suppress(BrokenPipeError):
             print(verb, pid, file=self._guardian.stdin, flush=True)
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """
+    Return the environment for a process of ours: the inherited one, without anything about the user's own Airflow.
+
+    Python reads and writes UTF-8 in it, whatever the locale: Airflow opens its own files without naming an encoding.
+
+    :param extra: variables to add.
+    """
+    # COVERAGE_: measuring a whole Airflow would make it slow.
+    foreign = ("AIRFLOW_", "COVERAGE_")
+    env = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith(foreign)}
+    for name in ("NO_PROXY", "no_proxy"):
+        env[name] = ",".join(filter(None, [env.get(name), LOCALHOST, "localhost"]))
+    return env | {"PYTHONUNBUFFERED": "1", "PYTHONUTF8": "1", "NO_COLOR": "1"} | dict(extra)
 
 
 def _exists(pid: int) -> bool:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import requests
 
-from demo.client import AirflowApiError, TaskInstance
-from demo.local_airflow import JOB_TYPES, LocalAirflow, triggerer_name
+from devtools.client import AirflowApiError, TaskInstance
+from devtools.local_airflow import JOB_TYPES, LocalAirflow, triggerer_name
+from devtools.polling import wait_until
 
-#: Seconds between two looks at the tasks.
-LOOK_INTERVAL = 2.0
+#: Seconds between two requests for the state of the tasks.
+POLL_INTERVAL = 2.0
 
 
 class SupervisedAirflow(LocalAirflow):
@@ -26,7 +26,7 @@ class SupervisedAirflow(LocalAirflow):
         self._supervised = False
 
     def start(self) -> None:
-        """Start everything, see :class:`demo.local_airflow.LocalAirflow`."""
+        """Start everything, see :class:`devtools.local_airflow.LocalAirflow`."""
         super().start()
         self._supervised = True
 
@@ -61,14 +61,14 @@ class SupervisedAirflow(LocalAirflow):
         before = self.jobs(job_type)
         for index in indexes:
             self._start_service(triggerer_name(index))
-        self.wait_until(lambda: len(self.jobs(job_type) - before) >= len(indexes), 120)
+        self.comes_true(lambda: len(self.jobs(job_type) - before) >= len(indexes), 120)
 
     def set_password(self, conn_id: str, conn_type: str, password: str) -> None:
         """
         Change the password of a connection.
 
         :param conn_id: its id.
-        :param conn_type: its type, which the API wants to hear again.
+        :param conn_type: its type, which the API requires, too.
         :param password: the new password.
         """
         self._send(
@@ -96,24 +96,25 @@ class SupervisedAirflow(LocalAirflow):
         params = {"state": states, "limit": 1}
         return int(self._send("GET", "/api/v2/dags/~/dagRuns/~/taskInstances", params=params)["total_entries"])
 
-    def wait_until(self, condition: Callable[[], bool], timeout: float, interval: float = LOOK_INTERVAL) -> bool:
+    def comes_true(self, condition: Callable[[], bool], timeout: float, interval: float = POLL_INTERVAL) -> bool:
         """
-        Wait, whatever dies meanwhile, and while the api-server does not answer.
+        Wait for a condition, whatever dies meanwhile, and while the api-server does not answer.
 
         :param condition: what is waited for.
         :param timeout: seconds.
-        :param interval: seconds between two looks.
+        :param interval: seconds between two calls.
         :return: whether it came true.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            self.check()
+
+        def answered() -> bool:
             try:
-                if condition():
-                    return True
+                return condition()
             except (AirflowApiError, requests.RequestException) as error:
                 if isinstance(error, AirflowApiError) and error.status < 500:
                     raise
-            if time.monotonic() > deadline:
                 return False
-            time.sleep(interval)
+
+        try:
+            return wait_until(answered, timeout, "true", interval=interval, check=self.check)
+        except TimeoutError:
+            return False

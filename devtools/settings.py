@@ -10,8 +10,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from devtools.network import LOCALHOST
+
 USER = "admin"
-LOCALHOST = "127.0.0.1"
 
 Settings = dict[str, str]
 
@@ -47,7 +48,7 @@ def airflow_settings(
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
-        # The default looks the machine up in DNS, which takes seconds where there is none.
+        # The default resolves the machine in DNS, which takes seconds where there is none.
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
@@ -73,8 +74,11 @@ def airflow_settings(
         "AIRFLOW__SCHEDULER__JOB_HEARTBEAT_SEC": "2",
         # A worker may see the end of its task one such interval late, and is not free until then.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
-        # A worker that cannot import a DAG file tries again after this time, three times: a minute each by default.
-        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "3",
+        # On a busy machine an import takes longer than the 30 s after which a worker gives up. It is tried again, but
+        # not within seconds: a task that is due again before the scheduler has read that its worker left is failed.
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "240",
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "300",
+        "AIRFLOW__WORKERS__MISSING_DAG_RETRY_DELAY": "15",
         "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
         "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": f"{triggerer_health_check_threshold:g}",
     }
@@ -119,18 +123,6 @@ def write_passwords(file: Path) -> str:
     with open(file, "x", opener=_private) as stream:
         json.dump({USER: password}, stream)
     return password
-
-
-def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """
-    Return the environment for a process of ours: the inherited one, without anything about the user's own Airflow.
-
-    :param extra: variables to add.
-    """
-    env = {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("AIRFLOW_")}
-    for name in ("NO_PROXY", "no_proxy"):
-        env[name] = ",".join(filter(None, [env.get(name), LOCALHOST, "localhost"]))
-    return env | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | dict(extra)
 
 
 def _private(path: str, flags: int) -> int:
