@@ -124,6 +124,7 @@ class JobKind(Generic[M]):
         something, and for a status endpoint that keeps failing.
     :param cancel: the endpoint that cancels the job, where the service has one.
     :param supplement: what is asked for beside the status.
+    :param stands: a job that is done stands and costs money until it is cancelled: a deployment.
     :param interpret: returns what the answer means beyond its word; gets the answer, what the word alone means and
         the previous status word.
     """
@@ -137,6 +138,7 @@ class JobKind(Generic[M]):
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
     supplement: Supplement[M] | None = None
+    stands: bool = False
     interpret: Callable[[M, JobStatus, str | None], JobStatus] | None = None
 
     @property
@@ -148,6 +150,10 @@ class JobKind(Generic[M]):
         """Build the call for the status of a job, or for its detail."""
         endpoint = self.detail if detail and self.detail else self.status
         return endpoint.call(**{self.id_name: job_id})
+
+    def goes_on(self, job_status: JobStatus) -> bool:
+        """Return whether a job runs, or stands, and costs money until it is cancelled."""
+        return job_status.state is RUNNING or (self.stands and job_status.state is SUCCEEDED)
 
     def subject(self, job_id: object) -> str:
         """Return a job's name for messages: ``alignment 'a-1'``."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError
-from airflow_provider_nugen.api.job import RUNNING
 from airflow_provider_nugen.api.submission import (
     GuardedCall,
     JobList,
@@ -170,7 +169,7 @@ class SubmitOperator(StartOperator):
             record.record_ended()
             return None
         if attempt.has_changed:
-            self._start_despite(attempt, job_id, reading.status, is_running=reading.state is RUNNING)
+            self._start_despite(attempt, job_id, reading.status, is_running=self.kind.goes_on(reading))
             return None
         self.log.info("Going on with %s of an earlier try (%s).", subject, reading.status)
         return job_id
@@ -220,7 +219,7 @@ class SubmitOperator(StartOperator):
         if match.job_id is not None:
             if changed:
                 (job,) = (job for job in jobs.jobs if job.job_id == match.job_id)
-                is_running = job.reading(self.kind).state is RUNNING
+                is_running = self.kind.goes_on(job.reading(self.kind))
                 self._start_despite(attempt, job.job_id, job.status, is_running=is_running)
                 return None
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(match.job_id))
@@ -310,7 +309,7 @@ class SubmitOperator(StartOperator):
         try:
             for job_id in record.previous_job_ids:
                 reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
-                old[job_id] = reading.status, reading.state is RUNNING
+                old[job_id] = reading.status, self.kind.goes_on(reading)
             if not old or record.sent_before_clear is not None:
                 old |= self._listed_before_clear(attempt)
         except (ApiError, ProviderError) as e:
@@ -344,7 +343,7 @@ class SubmitOperator(StartOperator):
             found = list(self._match(attempt, jobs, attempt.inputs, sent).candidates)
         readings = {job.job_id: job.reading(self.kind) for job in found if record.key not in (job.name or "").lower()}
         return {
-            job_id: (reading.status, reading.state is RUNNING)
+            job_id: (reading.status, self.kind.goes_on(reading))
             for job_id, reading in readings.items()
             if attempt.generated or not reading.is_terminal_failure
         }

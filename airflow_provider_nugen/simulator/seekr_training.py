@@ -367,7 +367,7 @@ class SeekrTraining:
                 "loss": round(2.5 / (1 + number / EVENTS), 4),
                 "epoch": number / EVENTS,
             }
-            for number in range(1, int(trained * EVENTS * epochs) + 1)
+            for number in range(1, int(round(trained * EVENTS * epochs, 3)) + 1)
         ]
         return {"object": "list", "data": events}
 

@@ -62,6 +62,7 @@ def test_a_model_of_nugen_that_is_not_deployed_says_so(api: Api) -> None:
         api.clock.forward(200)
         said(ask(api, NUGEN, model))
         api.json("DELETE", f"/api/v3/models/undeploy-model/{model}")
+        api.clock.forward(200)
 
 
 def test_a_deployment_of_seekrflow_is_asked_by_its_own_id(api: Api) -> None:
@@ -77,7 +78,7 @@ def test_a_deployment_of_seekrflow_is_asked_by_its_own_id(api: Api) -> None:
 
 
 def test_a_model_may_take_a_while_until_it_answers(simulate: Callable[..., Api]) -> None:
-    api = simulate(model_warmup=30)
+    api = simulate(durations={"seekr_deployment": {"Warming": 30}})
     made = deploy(api, trained(api))["id"]
     api.clock.forward(60)
     codes = []

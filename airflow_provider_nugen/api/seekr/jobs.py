@@ -152,6 +152,7 @@ DEPLOYMENT = JobKind(
     },
     xcom_keys=("deployment_id", "model_id"),
     cancel=endpoints.DEMOTE_DEPLOYMENT,
+    stands=True,
     interpret=_read_deployment,
 )
 

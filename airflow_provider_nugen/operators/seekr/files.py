@@ -6,10 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, ResponseError
@@ -29,7 +26,7 @@ from airflow_provider_nugen.api.seekr.uploads import (
 )
 from airflow_provider_nugen.compat import task_state_store, task_state_survives_clear
 from airflow_provider_nugen.exceptions import InvalidArgumentError, PossibleDuplicateJobError, UploadError, final
-from airflow_provider_nugen.operators.files import LocalOrRemote, open_file
+from airflow_provider_nugen.operators.files import LocalOrRemote, file_list, open_file
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.seekr.alignment import SeekrOperator
 
@@ -109,10 +106,7 @@ class SeekrUploadFilesOperator(SeekrOperator):
 
     def _checked(self) -> dict[OwnFile, Upload]:
         """Check the files, and return what opens each."""
-        is_one = isinstance(self.files, (str, Path, ObjectStoragePath))
-        files = cast("Sequence[LocalOrRemote]", [self.files] if is_one else self.files)
-        if not files:
-            raise final(InvalidArgumentError)("files is empty: pass at least one file.")
+        files = file_list(cast("Sequence[LocalOrRemote]", self.files), "files")
         uploads: dict[OwnFile, Upload] = {}
         for file in files:
             upload = open_file(file, "files", limit=MAX_BYTES)

@@ -163,10 +163,46 @@ def test_ids_are_in_the_result_by_the_names_of_their_xcoms() -> None:
 def test_the_event_that_tells_how_far_the_training_is(
     events: list[Any], epoch: float | None, loss: float | None
 ) -> None:
-    latest = models.latest_event(events)
-    assert latest is not None
-    assert (latest.epoch, latest.loss) == (epoch, loss)
-    assert models.latest_event([]) is None
+    answer = fine_tune(events=events)
+    assert (answer.epoch, answer.loss) == (epoch, loss)
+    assert fine_tune(events=[]).latest_event is None
+    assert "events" not in answer.model_dump()
+
+
+def test_events_come_in_a_list_or_in_an_object() -> None:
+    assert models.read_events({"data": [1]}) == models.read_events([1]) == [1]
+    for payload in ({}, None, {"data": {}}):
+        with pytest.raises(ValueError, match="list of events"):
+            models.read_events(payload)
+
+
+@pytest.mark.parametrize(
+    ("fields", "progress"),
+    [
+        ({}, None),
+        ({"n_epochs": 2, "events": [{"epoch": 1.5, "loss": 0.83}]}, "1.5/2 epochs, loss 0.83"),
+        ({"events": [{"epoch": 1.5}]}, "epoch 1.5"),
+        ({"events": [{"loss": 0.83}]}, "loss 0.83"),
+    ],
+)
+def test_how_the_training_goes_is_told_by_the_events(fields: dict[str, Any], progress: str | None) -> None:
+    assert FINE_TUNE.reading(fine_tune(**fields)).progress == progress
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_wanted"),
+    [
+        ({"status": "pending"}, False),
+        ({"status": "running"}, True),
+        ({"status": "Completed"}, True),
+        ({"status": "failed"}, True),
+        ({"status": "running", "events": [{"loss": 1}]}, False),
+    ],
+)
+def test_when_the_events_are_asked_for(fields: dict[str, Any], is_wanted: bool) -> None:
+    assert FINE_TUNE.supplement is not None
+    assert FINE_TUNE.supplement.is_wanted(fine_tune(**fields)) is is_wanted
+    assert FINE_TUNE.supplement.add(fine_tune(**fields), [{"loss": 7}]).loss == 7
 
 
 def test_jobs_are_listed_with_the_name_that_was_chosen_for_them() -> None:
