@@ -20,8 +20,8 @@ class NugenHook(ServiceHook):
     Talks to Nugen.
 
     The connection: Host = base URL (empty: the service's), Password = API key, sent as ``Authorization: Bearer``;
-    extras ``api_revision`` (``auto``, the default, ``B`` or ``C``), ``timeout`` (seconds, default 30), ``verify`` (bool or
-    path of a CA bundle), ``proxy``, ``allow_http``, ``max_requests_per_second``.
+    extras ``api_revision`` (``auto``, the default, ``B`` or ``C``), ``timeout`` (seconds, default 30), ``verify``
+    (bool or path of a CA bundle), ``proxy``, ``allow_http``, ``max_requests_per_second``.
 
     :param nugen_conn_id: the Airflow connection.
     """
