@@ -332,20 +332,20 @@ def is_redirect(result: RawResponse | ApiError) -> bool:
 FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
     "surrogates, and integers of more than 64 bits": (
         lambda m: m.setattr(endpoint, "safe_json", lambda value: value),
-        0,
+        158,
     ),
-    "a time-out for each read": (lambda m: m.setattr(_Reader, "readinto", lambda r, b: r._sock.recv_into(b)), 0),
+    "a time-out for each read": (lambda m: m.setattr(_Reader, "readinto", lambda r, b: r._sock.recv_into(b)), 575),
     "the chunks of http.client": (lambda m: m.setattr(_Connection, "response_class", HTTPResponse), 0),
     "1xx as an answer": (lambda m: m.setattr(StrictResponse, "begin", HTTPResponse.begin), 0),
     "the address of a redirect is parsed": (
         lambda m: m.setattr(_Session, "get_redirect_target", requests.Session.get_redirect_target),
-        0,
+        190,
     ),
-    "a key behind escapes": (lambda m: m.setattr(transport, "_scrub_escaped", lambda response, key: None), 0),
-    "a key in plain sight": (lambda m: m.setattr(Settings, "api_key_bytes", b"another key"), 0),
+    "a key behind escapes": (lambda m: m.setattr(transport, "_scrub_escaped", lambda response, key: None), 270),
+    "a key in plain sight": (lambda m: m.setattr(Settings, "api_key_bytes", b"another key"), 131),
     "half a gzip": (
         lambda m: m.setattr(transport, "_unpack", lambda body, _: zlib.decompressobj(31).decompress(body, MAX_BODY)),
-        0,
+        54,
     ),
 }
 #: Cases after which a fault would have been found.
