@@ -55,7 +55,13 @@ def for_dags(kind: str) -> dict[str, str]:
         for value in vars(importlib.import_module(name)).values()
         if inspect.isclass(value) and value.__module__ == name and issubclass(value, BASES[kind])
     }
-    return {c.__name__: c.__module__ for c in classes if not any(c in other.__mro__[1:] for other in classes)}
+    return {c.__name__: public_module(c) for c in classes if not any(c in other.__mro__[1:] for other in classes)}
+
+
+def public_module(cls: type) -> str:
+    """Return the module that users import a class from: the package, if that has it, too."""
+    package = cls.__module__.rpartition(".")[0]
+    return package if getattr(importlib.import_module(package), cls.__name__, None) is cls else cls.__module__
 
 
 def listed_modules(kind: str) -> set[str]:

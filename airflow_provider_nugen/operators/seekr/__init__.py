@@ -5,10 +5,10 @@ from __future__ import annotations
 from airflow_provider_nugen.operators.seekr.alignment import (
     SeekrCancelAlignmentOperator,
     SeekrCreateAlignmentOperator,
-    SeekrCreateDataJobOperator,
     SeekrGetAlignmentOutputsOperator,
 )
 from airflow_provider_nugen.operators.seekr.chat import SeekrChatCompletionOperator
+from airflow_provider_nugen.operators.seekr.data_job import SeekrCreateDataJobOperator
 from airflow_provider_nugen.operators.seekr.deployment import (
     SeekrCreateDeploymentOperator,
     SeekrDemoteDeploymentOperator,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nugen.api.seekr import endpoints
 from airflow_provider_nugen.operators.base import text
 from airflow_provider_nugen.operators.chat import AskModelOperator
-from airflow_provider_nugen.operators.seekr.alignment import SeekrOperator
+from airflow_provider_nugen.operators.seekr.base import SeekrOperator
 
 if TYPE_CHECKING:
     from airflow_provider_nugen.operators.base import TextArg

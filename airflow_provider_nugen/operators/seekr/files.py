@@ -28,7 +28,7 @@ from airflow_provider_nugen.compat import task_state_store, task_state_survives_
 from airflow_provider_nugen.exceptions import InvalidArgumentError, PossibleDuplicateJobError, UploadError, final
 from airflow_provider_nugen.operators.files import LocalOrRemote, file_list, open_file
 from airflow_provider_nugen.operators.identity import TaskIdentity
-from airflow_provider_nugen.operators.seekr.alignment import SeekrOperator
+from airflow_provider_nugen.operators.seekr.base import SeekrOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nugen.api.errors import NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.operators.base import id_list, invalid, text
-from airflow_provider_nugen.operators.seekr.alignment import SeekrOperator, SeekrStartOperator
+from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
