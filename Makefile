@@ -2,6 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Processes that the tests are run in.
+JOBS ?= auto
+# Airflow reads its own files in the encoding of the locale; and a path may have any letters in it.
+export PYTHONUTF8 := 1
 
 # The versions of Airflow that are tested, the oldest first, with what they need to be installed without constraints.
 MATRIX := 3.1.8 3.2.2 3.3.2
@@ -23,9 +27,9 @@ $(VENV)/.installed: pyproject.toml
 demo: install ## Run the example DAGs on a real Airflow against the simulator (UI=1: keep it running)
 	$(RUN) -m demo $(if $(UI),--ui)
 
-test: install ## Run all tests; print branch coverage
+test: install ## Run all tests, in JOBS processes (auto: one per core); print branch coverage
 	$(RUN) -m coverage erase
-	$(RUN) -m coverage run -m pytest
+	$(RUN) -m coverage run -m pytest -n $(JOBS) --dist loadgroup
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
@@ -35,7 +39,7 @@ test-matrix: $(MATRIX:%=test-%) ## Run the tests on every version of Airflow, th
 test-oldest: test-$(firstword $(MATRIX)) ## Run the tests on the oldest of them
 
 test-3.%: .venv-3.%/.installed
-	.venv-3.$*/bin/python -m pytest -m 'not (e2e or newest or browser or dist)'
+	.venv-3.$*/bin/python -m pytest -n $(JOBS) --dist loadgroup -m 'not (e2e or newest or browser or dist)'
 
 .PRECIOUS: .venv-3.%/.installed
 .venv-3.%/.installed: pyproject.toml
@@ -54,7 +58,7 @@ $(VENV)/.survival: $(VENV)/.installed
 bench: .venv-bench/.installed ## Measure what a wait costs the triggerer, beside triggers of other providers
 	.venv-bench/bin/python -m benchmarks.triggers
 
-bench-eta: install ## Count the looks and the delay of waits that believe the estimates of a service
+bench-eta: install ## Count the polls and the delay of waits that believe the estimates of a service
 	$(RUN) -m benchmarks.eta
 
 .venv-bench/.installed: pyproject.toml
@@ -75,10 +79,13 @@ docs-pictures: install ## Try the connection form in a browser (Chromium), and t
 docs: install ## Build the documentation into docs/_build/html; warnings are errors
 	$(RUN) -m sphinx --fail-on-warning --keep-going --fresh-env --quiet docs docs/_build/html
 
-lint: install ## Check style and types
+lint: install ## Check style, layers, types and spelling
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 	$(RUN) -m mypy
+	$(RUN) -m codespell_lib
+	$(RUN) -m validate_pyproject pyproject.toml
 
 clean: ## Remove all that was made here
-	rm -rf $(VENV)* .demo .survival .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist docs/_build *.egg-info
+	rm -rf $(VENV)* .demo .survival .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist docs/_build *.egg-info

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_nugen.hooks.forms import FORMS, FormField
+from airflow_provider_nugen.api.service import Extra, Service
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection, Context
@@ -59,7 +59,9 @@ __all__ = [
     "TaskDeferralTimeout",
     "aget_connection",
     "is_still_deferred",
+    "on_kill_timeout",
     "task_state_store",
+    "task_state_survives_clear",
     "with_form",
 ]
 
@@ -68,25 +70,24 @@ H = TypeVar("H", bound=type[Any])
 
 def with_form(hook_class: H) -> H:
     """
-    Give a hook class of its own the methods that Airflow 3.1 asks for its connection form.
+    Give a hook class of its own what Airflow reads of it: names, and the methods that 3.1 asks for its form.
 
     Later versions read the same form from the provider's metadata, and never call them.
 
-    :param hook_class: the hook, with its ``conn_type``.
+    :param hook_class: the hook, with its ``service``.
     """
-    form = next(form for form in FORMS if form.conn_type == hook_class.conn_type)
-    hook_class.get_connection_form_widgets = staticmethod(lambda: {field.name: _widget(field) for field in form.fields})
-    hook_class.get_ui_field_behaviour = staticmethod(
-        lambda: {
-            "hidden_fields": list(form.hidden_fields),
-            "relabeling": dict(form.relabeling),
-            "placeholders": dict(form.placeholders),
-        }
+    service: Service = hook_class.service
+    hook_class.conn_type = service.conn_type
+    hook_class.hook_name = service.name
+    hook_class.conn_name_attr = f"{service.conn_type}_conn_id"
+    hook_class.get_connection_form_widgets = staticmethod(
+        lambda: {extra.name: _widget(extra) for extra in service.extras}
     )
+    hook_class.get_ui_field_behaviour = staticmethod(lambda: service.form_behaviour)
     return hook_class
 
 
-def _widget(field: FormField) -> Any:
+def _widget(extra: Extra) -> Any:
     """
     Make the widget of one extra; Airflow 3.1 puts stand-ins in the place of these classes.
 
@@ -95,13 +96,13 @@ def _widget(field: FormField) -> Any:
     from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
     from wtforms.validators import any_of  # type: ignore[import-untyped]
 
-    if field.type == "boolean":
-        return BooleanField(field.label, description=field.description, default=field.default)
+    if extra.type == "boolean":
+        return BooleanField(extra.label, description=extra.description, default=extra.default)
     return StringField(
-        field.label,
-        validators=[any_of(list(field.choices))] if field.choices else [],
-        description=field.description,
-        default=None if field.default is None else str(field.default),
+        extra.label,
+        validators=[any_of(list(extra.choices))] if extra.choices else [],
+        description=extra.description,
+        default=None if extra.default is None else str(extra.default),
     )
 
 
@@ -132,13 +133,34 @@ def task_state_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
-async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str) -> bool:
+def task_state_survives_clear() -> bool:
     """
-    Say whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
+    Return whether a clear leaves the task state store as it is: 3.3.
+
+    From 3.4 on a clear discards it, unless the user chooses to keep it: what is found there after a clear is meant to
+    be gone on with.
+    """
+    from airflow.sdk import __version__
+
+    major, minor = __version__.split(".")[:2]
+    # The SDK's version is that of Airflow, less 2: 1.3 comes with 3.3.
+    return (int(major), int(minor)) < (1, 4)
+
+
+def on_kill_timeout() -> float:
+    """Return how many seconds the triggerer gives a trigger's ``on_kill`` (3.3 and later)."""
+    from airflow.configuration import conf
+
+    return float(conf.getint("triggerer", "on_kill_timeout", fallback=30))
+
+
+async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str | list[str]) -> bool:
+    """
+    Return whether a task still waits as it did when its trigger was made, or will by a retry: nobody has ended it.
 
     Asked in a trigger's ``on_kill`` (3.3 and later), where the database is out of reach: so by messages to the
-    supervisor. A task that was cleared and has deferred again is deferred, too, but has handed on another job's id. If
-    Airflow cannot be asked, the answer is yes: a job that is cancelled by mistake costs more than one that goes on.
+    supervisor. A task that was cleared and has deferred again is deferred, too, but has pushed another job's id. If
+    Airflow cannot be asked, the answer is yes: a job that is cancelled by mistake costs more than one that continues.
 
     :param ti: the task instance as the triggerer knows it.
     :param xcom_key: the XCom that the task pushed before deferring.

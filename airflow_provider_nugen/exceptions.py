@@ -11,18 +11,22 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
+from airflow_provider_nugen.waiting.result import WaitResult
 
 __all__ = [
     "InvalidArgumentError",
     "JobCancelledError",
     "JobFailedError",
+    "JobTimeoutError",
     "NotReadyError",
     "PossibleDuplicateJobError",
     "ProviderError",
     "RequestRejectedError",
     "ServiceUnreachableError",
+    "UnexpectedAnswerError",
     "UploadError",
     "final",
+    "wait_error",
 ]
 
 
@@ -33,7 +37,7 @@ class ProviderError(AirflowException):
     :param message: what happened, to which id, through which connection, and what to do next.
     :param service: the service's name, such as ``"Nugen"``.
     :param conn_id: the Airflow connection.
-    :param job_id: the job, or another id that the error is about.
+    :param job_id: the job, or another id that the error is about; a list for a task that waits for several.
     :param status: the job's status word, or the HTTP status of a refused request.
     :param retry_after: seconds after which the service wants to be asked again.
     """
@@ -44,7 +48,7 @@ class ProviderError(AirflowException):
         *,
         service: str | None = None,
         conn_id: str | None = None,
-        job_id: str | None = None,
+        job_id: str | list[str] | None = None,
         status: str | int | None = None,
         retry_after: float | None = None,
     ) -> None:
@@ -62,6 +66,10 @@ class JobFailedError(ProviderError):
 
 class JobCancelledError(ProviderError):
     """Somebody cancelled or stopped the job."""
+
+
+class JobTimeoutError(ProviderError):
+    """The job was not done when the ``timeout`` of the task that started it was over; a retry continues to wait."""
 
 
 class ServiceUnreachableError(ProviderError):
@@ -84,6 +92,10 @@ class UploadError(ProviderError):
     """A file could not be uploaded; what was uploaded before is kept."""
 
 
+class UnexpectedAnswerError(ProviderError):
+    """A model answers, but not as expected; the message says which answers, the log has them in a table."""
+
+
 class InvalidArgumentError(ProviderError):
     """An argument is wrong; the message names it."""
 
@@ -104,3 +116,19 @@ def final(error: type[E]) -> type[E]:
         namespace: dict[str, Any] = {"__doc__": error.__doc__, "__module__": error.__module__}
         cls = _final[error] = type(error.__name__, (error, AirflowFailException), namespace)
     return cls  # type: ignore[return-value]
+
+
+def wait_error(
+    error: type[ProviderError], result: WaitResult, service: str, conn_id: str, job_id: str | list[str]
+) -> ProviderError:
+    """
+    Return the error that a wait without success ends with.
+
+    :param error: its class.
+    :param result: how the wait ended.
+    :param service: the service's name.
+    :param conn_id: the Airflow connection.
+    :param job_id: the job, or the jobs.
+    """
+    status = result.result.get("status") if isinstance(result.result, dict) else None
+    return error(result.message, service=service, conn_id=conn_id, job_id=job_id, status=status)

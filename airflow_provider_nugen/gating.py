@@ -1,7 +1,7 @@
 """
 The gate: do the metrics of an evaluation meet conditions?
 
-Pure: conditions are text such as ``accuracy >= 0.9`` or ``accuracy >= baseline + 0.02``.
+Pure: conditions are text such as ``answer_relevance_mean >= 0.8`` or ``"a metric of mine" >= baseline + 0.02``.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import io
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, TypeGuard
+from difflib import get_close_matches
+from typing import TypeGuard
 
 from rich.console import Console
 from rich.table import Table
+
+from airflow_provider_nugen.api.nugen.models import ModelMetrics
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -28,10 +31,13 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _CONDITION = re.compile(
-    rf"\s*(?P<metric>[^\s<>=!]+)\s*(?P<op>>=|<=|==|!=|>|<)\s*"
+    rf"\s*(?:\"(?P<quoted>[^\"]+)\"|(?P<metric>[^\s<>=!\"]+))\s*(?P<op>>=|<=|==|!=|>|<)\s*"
     rf"(?:(?P<number>{_NUMBER})|(?P<baseline>baseline)\s*(?:(?P<sign>[-+])\s*(?P<margin>{_NUMBER}))?)\s*"
 )
-_SYNTAX = "a condition is a metric, one of >= > <= < == !=, and a number or 'baseline', optionally + or - a margin"
+_SYNTAX = (
+    "a condition is a metric (in double quotes if its name has blanks), one of >= > <= < == !=, and a number or "
+    "'baseline', optionally + or - a margin; for example 'answer_relevance_mean >= 0.8'"
+)
 
 
 @dataclass(frozen=True)
@@ -53,29 +59,31 @@ class Condition:
     baseline: bool
 
     @classmethod
-    def parse(cls, text: str) -> Condition:
+    def parse(cls, text: object) -> Condition:
         """
         Read a condition.
 
-        :raises ValueError: if it is none.
+        :raises ValueError: if it is not a condition.
         """
         match = _CONDITION.fullmatch(text) if isinstance(text, str) else None
-        if match is None:
-            raise ValueError(f"condition {text!r} cannot be read: {_SYNTAX}; for example 'accuracy >= 0.9'")
+        if match is None or not isinstance(text, str):
+            raise ValueError(f"condition {text!r} cannot be read: {_SYNTAX}")
         part = match.groupdict()
+        metric = part["quoted"] or part["metric"]
         if part["baseline"]:
             margin = float(part["margin"] or 0) * (-1 if part["sign"] == "-" else 1)
-            return cls(text.strip(), part["metric"], part["op"], margin, True)
-        return cls(text.strip(), part["metric"], part["op"], float(part["number"]), False)
+            return cls(text.strip(), metric, part["op"], margin, True)
+        return cls(text.strip(), metric, part["op"], float(part["number"]), False)
 
     @classmethod
-    def parse_all(cls, texts: str | Iterable[str]) -> list[Condition]:
+    def parse_all(cls, texts: object) -> list[Condition]:
         """
         Read conditions, or a single one.
 
-        :raises ValueError: if one is none, or there are none.
+        :raises ValueError: if one is not a condition, or there are none.
         """
-        conditions = [cls.parse(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        many = texts if isinstance(texts, Iterable) and not isinstance(texts, str) else [texts]
+        conditions = [cls.parse(text) for text in many]
         if not conditions:
             raise ValueError("conditions is empty: a gate without conditions lets everything pass")
         return conditions
@@ -98,20 +106,18 @@ class Verdict:
     met: bool
 
 
-def judge(
-    conditions: Sequence[Condition], metrics: Mapping[str, Any], baseline: Mapping[str, Any] | None
-) -> list[Verdict]:
+def judge(conditions: Sequence[Condition], model: ModelMetrics, baseline: ModelMetrics | None) -> list[Verdict]:
     """
     Judge conditions.
 
     :param conditions: the conditions.
-    :param metrics: the metrics of the model.
+    :param model: the metrics of the model.
     :param baseline: the metrics of the model that it was compared with, if it was.
-    :raises ValueError: if a metric that a condition needs is missing or no number.
+    :raises ValueError: if a metric that a condition needs is missing or not a number.
     """
     verdicts = []
     for condition in conditions:
-        value = _metric(metrics, condition, "the evaluation")
+        value = _metric(model, condition, "the evaluated model")
         threshold = condition.number
         if condition.baseline:
             if baseline is None:
@@ -124,33 +130,47 @@ def judge(
     return verdicts
 
 
-def _metric(metrics: Mapping[str, Any], condition: Condition, where: str) -> float:
-    value = metrics.get(condition.metric)
-    if not _is_number(value):
-        known = ", ".join(sorted(name for name, v in metrics.items() if _is_number(v))) or "none"
-        raise ValueError(
-            f"condition {condition.text!r}: {where} has no metric {condition.metric!r} that is a number (there are: "
-            f"{known})"
-        )
-    return float(value)
+def _metric(model: ModelMetrics, condition: Condition, role: str) -> float:
+    value = model.metrics.get(condition.metric)
+    if _is_number(value):
+        return float(value)
+    known = sorted(name for name, v in model.metrics.items() if _is_number(v))
+    alike = {_normal(name): name for name in known}
+    near = [repr(alike[name]) for name in get_close_matches(_normal(condition.metric), alike, n=4)]
+    raise ValueError(
+        f"condition {condition.text!r}: {role} {model.model_id!r} has no metric {condition.metric!r} that is a number"
+        + (f"; did you mean {' or '.join(near)}?" if near else ".")
+        + f" There are: {', '.join(known) or 'none'}"
+    )
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
-    """Show verdicts as a table for the log."""
-    rich = Table("metric", "value", "condition", "threshold", "verdict")
+def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
+    """Return a table of the verdicts for the log, which names the models."""
+    rich = Table("metric", "value", "baseline", "condition", "threshold", "verdict")
     for v in verdicts:
+        other = baseline.metrics.get(v.condition.metric) if baseline else None
         rich.add_row(
             v.condition.metric,
             f"{v.value:.10g}",
+            f"{other:.10g}" if _is_number(other) else "",
             v.condition.text,
             f"{v.threshold:.10g}",
             "met" if v.met else "NOT met",
         )
-    console = Console(width=120, color_system=None, file=io.StringIO(), markup=False, emoji=False)
+    console = Console(width=140, color_system=None, file=io.StringIO(), markup=False, emoji=False)
     with console.capture() as capture:
         console.print(rich)
-    return capture.get()
+    return f"{versus(model, baseline)}\n{capture.get()}"
+
+
+def versus(model: ModelMetrics, baseline: ModelMetrics | None) -> str:
+    """Return which model was judged, and against which: ``model 'm-1' against baseline 'm-0'``."""
+    return f"model {model.model_id!r}" + (f" against baseline {baseline.model_id!r}" if baseline else "")

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_nugen.hooks.forms import FORMS
+from airflow_provider_nugen.api.service import Extra
+from airflow_provider_nugen.api.services import SERVICES
+
+
+def _conn_field(extra: Extra) -> dict[str, Any]:
+    """Declare an extra for the form of Airflow 3.2 and later: JSON schema with a label."""
+    schema: dict[str, Any] = {"type": [extra.type, "null"]}
+    if extra.default is not None:
+        schema["default"] = extra.default
+    if extra.choices:
+        schema["enum"] = list(extra.choices)
+    return {"label": extra.label, "description": extra.description, "schema": schema}
 
 
 def get_provider_info() -> dict[str, Any]:
     """Describe the provider, as Airflow's ``provider_info.schema.json`` wants it."""
 
-    def modules(package: str) -> list[dict[str, Any]]:
+    def modules(package: str, name: str | None = None) -> list[dict[str, Any]]:
         return [
-            {"integration-name": form.label, "python-modules": [f"airflow_provider_nugen.{package}.{form.conn_type}"]}
-            for form in FORMS
+            {
+                "integration-name": service.name,
+                "python-modules": [f"airflow_provider_nugen.{package}.{name or service.conn_type}"],
+            }
+            for service in SERVICES
         ]
 
     return {
@@ -21,27 +35,21 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Nugen and SeekrFlow",
         "description": "Start model-alignment jobs on Nugen and SeekrFlow, and wait for them without holding a worker.",
         "integrations": [
-            {"integration-name": form.label, "external-doc-url": form.url, "tags": ["service"]} for form in FORMS
+            {"integration-name": service.name, "external-doc-url": service.base_url, "tags": ["service"]}
+            for service in SERVICES
         ],
         "operators": modules("operators"),
         "sensors": modules("sensors"),
         "hooks": modules("hooks"),
-        "triggers": [
-            {"integration-name": form.label, "python-modules": ["airflow_provider_nugen.triggers.job"]}
-            for form in FORMS
-        ],
+        "triggers": modules("triggers", "job"),
         "connection-types": [
             {
-                "connection-type": form.conn_type,
-                "hook-class-name": form.hook_class_name,
-                "hook-name": form.label,
-                "ui-field-behaviour": {
-                    "hidden-fields": list(form.hidden_fields),
-                    "relabeling": dict(form.relabeling),
-                    "placeholders": dict(form.placeholders),
-                },
-                "conn-fields": {field.name: field.declaration() for field in form.fields},
+                "connection-type": service.conn_type,
+                "hook-class-name": service.hook_class_name,
+                "hook-name": service.name,
+                "ui-field-behaviour": {name.replace("_", "-"): value for name, value in service.form_behaviour.items()},
+                "conn-fields": {extra.name: _conn_field(extra) for extra in service.extras},
             }
-            for form in FORMS
+            for service in SERVICES
         ],
     }

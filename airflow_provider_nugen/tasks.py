@@ -1,9 +1,11 @@
-"""A task that talks to a service, and a task that waits for a job."""
+"""A task that talks to a service, and a task that waits for jobs."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -12,23 +14,30 @@ from airflow.sdk import BaseOperator
 
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
-from airflow_provider_nugen.compat import (
-    AirflowFailException,
-    TaskDeferralError,
-    TaskDeferralTimeout,
-)
+from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.triggers.job import JobTrigger
 from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.state import WaitSettings
+from airflow_provider_nugen.waiting.wait import JobWait
 from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Airflow's own time-out, of a trigger and of the poke loop, comes so many seconds after our deadline, where the last
-#: look is due: it is only the backstop for a deadline that falls while no triggerer runs.
+#: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
+JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+#: Airflow's own time-out of a trigger comes so many seconds after our deadline, where the final poll is due: it is only
+#: the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
+#: A job that is expected to end within so many seconds of the first poke is waited for on the worker: starting another
+#: worker would take about as long.
+NEARLY_DONE = 10.0
+#: Seconds between an expected end and the poll for it: estimates are given in whole seconds.
+ESTIMATE_SLACK = 1.0
+#: A deferrable wait holds its worker for no longer than so many seconds, whatever there is to poll.
+MAX_WORKER_WAIT = 30.0
 
 
 class ServiceTask(BaseOperator):
@@ -47,137 +56,287 @@ class ServiceTask(BaseOperator):
         conn_id: str = getattr(self, self.hook_class.conn_name_attr)
         return conn_id
 
+    @contextmanager
+    def session(self) -> Iterator[ServiceHook]:
+        """Lend the hook, and close what it has opened however the block ends."""
+        try:
+            yield self.hook
+        finally:
+            self.hook.close()
+
 
 class WaitsForJob(ServiceTask):
     """
-    What a task needs to wait for a job; the base of sensors, and of operators that start a job and wait.
+    What a task needs to wait for a job or for several; the base of sensors, and of operators that start a job and wait.
 
-    A subclass has :attr:`kind` and :attr:`hook_class`, ``poke_interval``, and says which job it waits for and how an
-    unsuccessful end becomes an exception.
+    A subclass has :attr:`hook_class` and ``timeout``; it decides which jobs it waits for, and how an unsuccessful end
+    becomes an exception. A task that waits once has its kind of job in :attr:`kind`; one that waits for one thing after
+    another passes the kind to each method.
     """
 
     kind: JobKind[Any]
     timeout: int | float
 
     def job_id(self, context: Context) -> object:
-        """Say which job is waited for."""
+        """
+        Return which job is waited for: an id, a list of ids, or what :func:`job_ids` takes for one.
+
+        :param context: the context of the running task.
+        """
         raise NotImplementedError
 
-    def failure(self, ending: WaitResult) -> BaseException:
-        """Make the exception that ends the task."""
+    def failure(self, kind: JobKind[Any], result: WaitResult, job_id: str | list[str]) -> BaseException:
+        """
+        Return the exception that ends the task.
+
+        :param kind: the kind of job.
+        :param result: how the wait ended.
+        :param job_id: the job, or the jobs.
+        """
         raise NotImplementedError
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """End the task with what the trigger found."""
-        return self.finish(WaitResult.from_event(event), context)
+        """
+        End the task with what the trigger found.
+
+        :param context: the context of the running task.
+        :param event: the trigger's event.
+        """
+        return self.finish(self.kind, WaitResult.from_event(event), context)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Go on after deferring.
+        Continue after deferring.
 
         Goes past ``BaseSensorOperator.resume_execution``, whose idea of ``soft_fail`` is wider than the poke loop's.
-        When the trigger was lost or too late there is no event: one last look tells how things stand.
+        When the trigger was lost or too late there is no event: one final poll tells how things stand.
         """
-        try:
-            return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        except (TaskDeferralTimeout, TaskDeferralError) as e:
-            lost = e
-        return self.on_trigger_failure(lost, context)
+        with self.session():
+            try:
+                return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+            except (TaskDeferralTimeout, TaskDeferralError) as e:
+                lost = e
+            return self.on_trigger_failure(lost, context)
 
     def on_trigger_failure(self, error: Exception, context: Context) -> Any:
         """
-        Go on when the trigger was lost or too late.
+        Continue when the trigger was lost or too late.
 
         :param error: what Airflow says of it.
         :param context: the context of the running task.
         """
-        return self.finish(self.final_poll(error, context), context)
+        return self.finish(self.kind, self.final_poll(self.kind, error, context), context)
 
-    def final_poll(self, error: Exception, context: Context) -> WaitResult:
-        """Look once more at the job, and say how the wait ends; parameters as of :meth:`on_trigger_failure`."""
+    def final_poll(self, kind: JobKind[Any], error: Exception, context: Context) -> WaitResult:
+        """
+        Poll once more, and decide how the wait ends.
+
+        :param kind: the kind of job.
+        :param error: what Airflow says of the trigger.
+        :param context: the context of the running task.
+        """
         now, budget, settings = time.time(), self.timeout, WaitSettings()
         if isinstance(error, TaskDeferralTimeout):
             settings = WaitSettings(deadline=now)
             if self.execution_timeout is not None and self.execution_timeout.total_seconds() < budget:
                 budget, settings = self.execution_timeout.total_seconds(), WaitSettings(execution_deadline=now)
-        waiter = self.waiter(self.job_id(context), settings, WaitState(began=now - budget))
-        decision = self.look(waiter)
-        self.hook.close()
-        return decision.ending or WaitResult(
+        # What the trigger knew is lost. The task would not have deferred had the service not known the job.
+        wait = self.begin(kind, self.job_id(context), settings, {"began": now - budget}, seen=True)
+        return self.poke_jobs(wait) or WaitResult(
             Outcome.UNREACHABLE,
-            f"Waiting for {self.kind.subject(waiter.job_id)} broke off: the trigger failed ({error}). The job goes on.",
+            f"Waiting for {wait.subject} broke off: the trigger failed ({error}). The job continues.",
         )
 
-    def waiter(self, job_id: object, settings: WaitSettings, memory: WaitState) -> Waiter[Any]:
-        """Make the waiter that decides about the wait."""
-        return Waiter(self.kind, job_id, self.conn_id, settings, memory)
+    def begin(
+        self,
+        kind: JobKind[Any],
+        job_id: object,
+        settings: WaitSettings,
+        stored: Mapping[str, Any] | None = None,
+        *,
+        seen: bool = False,
+    ) -> JobWait[Any]:
+        """
+        Begin to wait, or take a wait up.
 
-    def look(self, waiter: Waiter[Any]) -> Decision:
+        :param kind: the kind of job.
+        :param job_id: the job or the jobs, see :func:`job_ids`.
+        :param settings: what the user asked for.
+        :param stored: what is known already, see :class:`~airflow_provider_nugen.waiting.wait.JobWait`.
+        :param seen: the service knows the jobs.
+        :raises InvalidArgumentError: if there is no id to ask for.
+        """
+        wait = JobWait(
+            kind, job_ids(job_id, kind.id_name), self.conn_id, settings, {"began": time.time(), **(stored or {})}
+        )
+        for waiter in wait.waiters.values() if seen else ():
+            waiter.state.seen = True
+        return wait
+
+    def poke_jobs(self, wait: JobWait[Any], limit: float = math.inf) -> WaitResult | None:
+        """
+        Poll every job that is due, once.
+
+        :param wait: the wait.
+        :param limit: seconds after which no further job is polled.
+        :return: how the wait ended, if it did.
+        """
+        began, polled = time.monotonic(), set[str]()
+        first = wait.is_many and not any(waiter.state.seen for waiter in wait.waiters.values())
+        # Those that were over before are due when no other is left.
+        while due := [waiter for waiter in wait.due(time.time()) if waiter.job_id not in polled]:
+            for waiter in due:
+                if time.monotonic() - began >= limit:
+                    return None
+                self._poke(waiter)
+                polled.add(waiter.job_id)
+        if first:
+            self.log.info("%s", wait.summary())
+        return wait.result()
+
+    def _poke(self, waiter: Waiter[Any]) -> None:
         """Do the I/O that the waiter wants until it wants to sleep or is done."""
         decision = Decision()
         while True:
+            call = None if decision.reread else waiter.next_call()
             try:
-                if decision.reread:
+                if call is None:
                     decision = waiter.on_reread(self.hook.reread(), time.time())
                 else:
-                    decision = waiter.on_response(self.hook.fetch(waiter.call), time.time())
+                    decision = waiter.on_response(call, self.hook.fetch(call), time.time())
             except ApiError as e:
-                decision = waiter.on_error(e, time.time())
-            for note in decision.notes:
-                self.log.log(note.level, note.text)
-            if decision.ending:
-                self.hook.close()
-            if decision.ending or decision.sleep:
-                return decision
+                decision = waiter.on_error(call, e, time.time())
+            for message in decision.messages:
+                self.log.log(message.level, message.text)
+            if decision.result or decision.sleep:
+                return
+
+    def poke_before_deferring(self, wait: JobWait[Any]) -> WaitResult | None:
+        """
+        Poll for the first time; stay on the worker for a job that the service expects to end within seconds.
+
+        :param wait: the wait.
+        :return: how the wait ended, if it did.
+        """
+        began = time.monotonic()
+        while True:
+            result, now = self.poke_jobs(wait, MAX_WORKER_WAIT), time.time()
+            left = wait.seconds_left(now)
+            if result is not None or left is None or left > NEARLY_DONE:
+                return result
+            pause = min(left + ESTIMATE_SLACK, wait.seconds_to_deadline(now))
+            if time.monotonic() - began + pause > MAX_WORKER_WAIT:
+                return None
+            time.sleep(pause)
+            wait.poll_now()
+
+    def wait_here(self, wait: JobWait[Any]) -> WaitResult:
+        """
+        Poke on the worker until the wait is over.
+
+        :param wait: the wait.
+        :return: how it ended.
+        """
+        while (result := self.poke_jobs(wait)) is None:
+            time.sleep(wait.sleep(time.time()))
+        return result
 
     def defer_to(
-        self, waiter: Waiter[Any], method_name: str = "execute_complete", *, cancel_on_kill: bool = False
+        self, wait: JobWait[Any], method_name: str = "execute_complete", *, cancel_on_kill: bool = False
     ) -> NoReturn:
         """
         Hand the wait over to the triggerer.
 
-        :param waiter: the wait.
-        :param method_name: the method that goes on afterwards.
-        :param cancel_on_kill: let the trigger cancel the job when a user ends the task.
+        :param wait: the wait.
+        :param method_name: the method that continues afterwards.
+        :param cancel_on_kill: let the trigger cancel the jobs when a user ends the task.
         """
         self.hook.close()
-        settings, memory = waiter.settings, waiter.memory
-        ends = [end for end in (settings.deadline, settings.execution_deadline) if end is not None]
+        ends = [end for end in (wait.settings.deadline, wait.settings.execution_deadline) if end is not None]
         self.defer(
-            trigger=JobTrigger.of(waiter, cancel_on_kill),
+            trigger=JobTrigger.of(wait, cancel_on_kill),
             method_name=method_name,
-            timeout=timedelta(seconds=max(min(ends) - memory.began, 0) + BACKSTOP) if ends else None,
+            timeout=timedelta(seconds=max(min(ends) - wait.began, 0) + BACKSTOP) if ends else None,
         )
 
-    def finish(self, ending: WaitResult, context: Context) -> dict[str, Any]:
+    def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
         """
-        End the task: the one place where a wait becomes a result or an exception, in every mode.
+        End the task: the one place where a wait becomes a value or an exception, in every mode.
 
-        :return: the final status as JSON values; its ids are pushed as XComs of their own where they are not null.
+        :param kind: the kind of job.
+        :param result: how the wait ended.
+        :param context: the context of the running task.
+        :return: the final status as JSON values, and its ids pushed as XComs of their own where they are not null; for
+            several jobs the list of final statuses, and lists of ids under the plural of their names.
         """
-        if ending.outcome is not Outcome.SUCCEEDED:
-            raise self.failure(ending)
-        self.log.info(ending.message)
-        result = ending.result or {}
+        if result.outcome is not Outcome.SUCCEEDED:
+            raise self.failure(kind, result, job_ids(self.job_id(context), kind.id_name))
+        self.log.info(result.message)
+        value = result.result
         if self.do_xcom_push:
-            for name in self.kind.xcom_keys:
-                if result.get(name) is not None:
-                    context["ti"].xcom_push(key=name, value=result[name])
-        return result
+            for name in kind.xcom_keys:
+                if isinstance(value, list):
+                    ids = [(status or {}).get(name) for status in value]
+                    if not ids or any(one is not None for one in ids):
+                        context["ti"].xcom_push(key=f"{name}s", value=ids)
+                elif value is not None and value.get(name) is not None:
+                    context["ti"].xcom_push(key=name, value=value[name])
+        return {} if value is None else value
+
+
+def job_ids(value: object, argument: str) -> list[str] | str:
+    """
+    Return the id or the ids that an argument holds, as it comes out of templates and XComs.
+
+    :param value: an id, or a list of ids. In the place of an id there can be a dict that holds it under the argument's
+        name (or ``task_id``, where the service names a document only after it was processed), as operators return it.
+    :param argument: the argument's name, for errors and for dicts.
+    :return: a list of ids for a list, an id for an id.
+    :raises InvalidArgumentError: if it is something else; final, since a retry cannot help.
+    """
+    if isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
+        return [_job_id(item, argument, f"item {index} of {argument}") for index, item in enumerate(value)]
+    return _job_id(value, argument, argument)
+
+
+def _job_id(value: object, argument: str, where: str) -> str:
+    if isinstance(value, Mapping):
+        held = value.get(argument) or value.get("task_id")
+        if not isinstance(held, str):
+            raise final(InvalidArgumentError)(f"{where} is a dict that has no {argument}: {value!r:.200}.")
+        value = held
+    if value is None:
+        raise final(InvalidArgumentError)(f"{where} is None: check that the upstream task pushed this XCom.")
+    if not isinstance(value, str):
+        raise final(InvalidArgumentError)(
+            f"{where} is not text, but {type(value).__name__} ({value!r:.200}). An id is text; if a template makes a "
+            "number of it, which loses leading zeros, put quotes around it."
+        )
+    if not value.strip():
+        raise final(InvalidArgumentError)(
+            f"{where} is {value!r}, so there is nothing to ask for. Pass {argument}; if it comes from an XCom, check "
+            "that the upstream task pushed it."
+        )
+    if value.lstrip().startswith(("[", "(", "{")):
+        raise final(InvalidArgumentError)(
+            f"{where} is text that looks like a list or a dict: {value!r:.200}. Set render_template_as_native_obj=True "
+            "on the DAG, so that templates keep the type of what they render, or pass the XCom itself (task.output)."
+        )
+    return value
 
 
 def seconds(value: timedelta | float | str, argument: str) -> float:
     """
-    Take a length of time as it comes out of arguments and templates.
+    Return a length of time as it comes out of arguments and templates, in seconds.
 
     :param value: seconds, also as text, or a timedelta.
     :param argument: the argument's name, for errors.
-    :raises AirflowFailException: if it is no length of time.
+    :raises InvalidArgumentError: if it is not a length of time; final, since a retry cannot help.
     """
     try:
         number = value.total_seconds() if isinstance(value, timedelta) else float(value)
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number < math.inf:
-        raise AirflowFailException(f"{argument} is {value!r}; it must be a number of seconds, or a timedelta.")
+        raise final(InvalidArgumentError)(f"{argument} is {value!r}; it must be a number of seconds, or a timedelta.")
     return number

@@ -15,10 +15,10 @@ _session: aiohttp.ClientSession | None = None
 
 class BareTrigger(BaseTrigger):
     """
-    Asks for a JSON object until its status is another one; looks neither at connections nor for errors.
+    Asks for a JSON object until its status is another one; reads no connection and handles no error.
 
     :param url: where to ask.
-    :param interval: seconds between two looks.
+    :param interval: seconds between two polls.
     """
 
     def __init__(self, url: str, interval: float) -> None:
@@ -27,7 +27,7 @@ class BareTrigger(BaseTrigger):
         self.interval = interval
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what another process needs to go on with the wait."""
+        """Return what another process needs to continue the wait."""
         return f"{__name__}.BareTrigger", {"url": self.url, "interval": self.interval}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

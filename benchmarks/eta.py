@@ -2,7 +2,7 @@
 What it saves to believe the services' estimates, and what it costs when they are wrong.
 
 Drives the real :class:`~airflow_provider_nugen.waiting.Waiter` through simulated time: nothing sleeps, nothing is
-sent. Counts looks, and how long after its end a job is noticed (detection delay), beside a fixed interval.
+sent. Counts polls, and how long after its end a job is noticed (detection delay), beside a fixed interval.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _useless(left: float, total: float, rand: random.Random) -> dict[str, Any]:
     return {"eta_seconds": rand.choice([None, 0, -left, 1e300, rand.uniform(0, 24 * HOUR)])}
 
 
-#: What a service can say of a job, given how many seconds it goes on and how many it takes in all.
+#: What a service can say of a job, given how many seconds are left and how many it takes in all.
 ESTIMATES: dict[str, Estimate] = {
     "exact": lambda left, total, rand: {"eta_seconds": left},
     "honest: within 10 %": lambda left, total, rand: {"eta_seconds": left * rand.uniform(0.9, 1.1)},
@@ -58,32 +58,32 @@ def wait(duration: float, interval: float, rand: random.Random, estimate: Estima
     :param duration: how long it takes, in seconds.
     :param interval: the ``poke_interval``, in seconds.
     :param rand: for jitter and estimates.
-    :param estimate: what the service says about it; ``None`` to look at a fixed interval.
-    :return: how many looks it took, and after how many seconds its end was noticed.
+    :param estimate: what the service says about it; ``None`` to poll at a fixed interval.
+    :return: how many polls it took, and after how many seconds its end was noticed.
     """
     settings = WaitSettings(poke_interval=interval, use_eta=estimate is not None)
     waiter = Waiter(
         KINDS["nugen.evaluation"], "e-1", "nugen_default", settings, WaitState(START, seen=True), rand.random
     )
     now = START + waiter.first_sleep(START)
-    looks = 1
+    polls, call = 1, waiter.next_call()
     while now < START + duration:
         left = START + duration - now
         said = estimate(left, duration, rand) if estimate else {}
         body = json.dumps({"status": "processing", **said}).encode()
-        now += waiter.on_response(RawResponse(200, body), now).sleep
-        looks += 1
-    assert waiter.on_response(RawResponse(200, b'{"status": "completed"}'), now).ending is not None
-    return looks, now - START - duration
+        now += waiter.on_response(call, RawResponse(200, body), now).sleep
+        polls += 1
+    assert waiter.on_response(call, RawResponse(200, b'{"status": "completed"}'), now).result is not None
+    return polls, now - START - duration
 
 
 def measure(duration: float, interval: float, jobs: int, estimate: Estimate | None) -> tuple[float, float, float]:
-    """Wait for many jobs; return the mean number of looks, and p50 and p95 of the delay in seconds."""
+    """Wait for many jobs; return the mean number of polls, and p50 and p95 of the delay in seconds."""
     rand = random.Random(7)
     # No job ends on the minute.
     waits = [wait(duration * rand.uniform(0.9, 1.1), interval, rand, estimate) for _ in range(jobs)]
     delays = statistics.quantiles((delay for _, delay in waits), n=20)
-    return statistics.fmean(looks for looks, _ in waits), delays[9], delays[18]
+    return statistics.fmean(polls for polls, _ in waits), delays[9], delays[18]
 
 
 def main() -> None:
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=400, help="jobs per line (%(default)s)")
     arguments = parser.parse_args()
     table = Table("job", "estimate", box=box.MARKDOWN)
-    for column in ("looks", "delay p50, s", "p95, s", "fixed: looks", "delay p50, s", "p95, s", "times fewer looks"):
+    for column in ("polls", "delay p50, s", "p95, s", "fixed: polls", "delay p50, s", "p95, s", "times fewer polls"):
         table.add_column(column, justify="right")
     for name, duration in track(DURATIONS.items(), "Simulating", transient=True):
         fixed = measure(duration, arguments.interval, arguments.jobs, None)

@@ -9,7 +9,7 @@ from importlib import import_module, util
 from typing import Any
 from urllib.parse import SplitResult
 
-#: Seconds between two looks of a trigger.
+#: Seconds between two polls of a trigger.
 INTERVAL = 1.0
 #: The id of the Airflow connection.
 CONN_ID = "bench"

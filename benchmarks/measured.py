@@ -14,18 +14,16 @@ from benchmarks.samples import report
 
 
 async def main() -> None:
-    """Run triggers for the supervisor on standard input; write samples to standard output."""
+    """Run triggers for the supervisor on standard input; write samples."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.measured", description=__doc__)
     parser.add_argument("--kind", required=True)
     parser.add_argument("--logs", type=int, required=True, help="file descriptor of the log channel")
+    parser.add_argument("--samples", type=int, required=True, help="file descriptor that samples are written to")
     parser.add_argument("--tls", action="store_true")
     arguments = parser.parse_args()
-    # Whatever is printed by others must not get between the samples.
-    samples = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
     _configure_logs_over_json_channel(arguments.logs)
     kinds(arguments.tls)[arguments.kind].prepare()
-    reporting = asyncio.create_task(report(samples))
+    reporting = asyncio.create_task(report(os.fdopen(arguments.samples, "w", buffering=1)))
     await TriggerRunner().arun()
     reporting.cancel()
 

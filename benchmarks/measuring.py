@@ -1,4 +1,4 @@
-"""One run: a server, a triggerer, and so many waits of one kind."""
+"""One run: a server, a triggerer, and a number of waits of one kind."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, closing
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -21,12 +22,15 @@ from benchmarks.kinds import INTERVAL, Kind
 from benchmarks.samples import Sample
 from benchmarks.status_server import LATENCY
 from benchmarks.supervisor import Supervisor, run_supervisor, workload
+from devtools.network import LOCALHOST
+from devtools.processes import Processes, child_environment
+from devtools.program import PROJECT
 
-#: The first trigger must look twice within so many seconds, imports included ...
+#: Seconds within which the first trigger must poll twice, imports included.
 FIRST = 60.0
-#: ... and all others once within so many more; otherwise the measuring begins without them.
+#: Seconds within which all others must poll once; otherwise the measuring begins without them.
 ALL = 45.0
-#: No process is silent for so many seconds.
+#: Seconds that no process is silent for.
 SILENCE = 60.0
 
 
@@ -50,7 +54,7 @@ class Figures:
     :param lag: the worst lag of the event loop, in seconds.
     :param memory: resident memory per wait, in bytes.
     :param log_lines: log lines per 1000 polls.
-    :param lookups: connection look-ups per 1000 polls.
+    :param lookups: connection lookups per 1000 polls.
     :param polls: polls per second.
     :param due: how many there should be.
     :param polled: how many of the waits had polled when the measuring began.
@@ -80,9 +84,9 @@ class _Bench:
         self.triggerer = triggerer
         self.supervisor = supervisor
 
-    async def until(self, condition: Callable[[], bool], queue_timeout: float) -> bool:
-        """Wait up to so many seconds for something; return whether it came true."""
-        end = time.monotonic() + queue_timeout
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait up to ``seconds`` for a condition; return whether it came true."""
+        end = time.monotonic() + seconds
         while not condition():
             for part in (self.server, self.triggerer, self.supervisor):
                 part.check()
@@ -101,11 +105,11 @@ class _Bench:
             **self.triggerer.samples[-1],
             "memory": self.triggerer.memory,
             "log lines": self.supervisor.log_lines,
-            "look-ups": self.supervisor.received["GetConnection"],
+            "lookups": self.supervisor.received["GetConnection"],
         }
 
     def polled(self, name: str, count: int) -> Callable[[], bool]:
-        """Make the condition that the server has counted so many."""
+        """Return the condition that the server has counted ``count`` of something."""
         return lambda: bool(self.server.samples) and self.server.samples[-1][name] >= count
 
 
@@ -119,16 +123,18 @@ async def measure(kind: Kind, waits: int, seconds: float, certificate: Path | No
     :param certificate: certificate and key of the server, for https.
     """
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=4096))
-        url = urlsplit(f"{'https' if certificate else 'http'}://127.0.0.1:{listening.getsockname()[1]}")
+        logs = Path(stack.enter_context(TemporaryDirectory(prefix="benchmark-")))
+        processes = stack.enter_context(Processes(logs=logs, env=_environment(), cwd=PROJECT))
+        listening = stack.enter_context(socket.create_server((LOCALHOST, 0), backlog=4096))
+        url = urlsplit(f"{'https' if certificate else 'http'}://{LOCALHOST}:{listening.getsockname()[1]}")
         # What holds up the loop would not spread its waits, but stand in a queue of its own making.
         spread = 0.0 if kind.blocking else INTERVAL
         options = ["--body", json.dumps(kind.answer), "--status", str(kind.status), "--spread", str(spread)]
         options += ["--certificate", str(certificate)] if certificate else []
         server = await stack.enter_async_context(
-            run_child("benchmarks.status_server", *options, stdin=listening.fileno())
+            run_child(processes, "benchmarks.status_server", *options, stdin=listening.fileno())
         )
-        supervisor, triggerer = await _start_triggerer(stack, kind, kind.connection(url), bool(certificate))
+        supervisor, triggerer = await _start_triggerer(stack, processes, kind, kind.connection(url), bool(certificate))
         bench = _Bench(server, triggerer, supervisor)
 
         def order(number: int) -> dict[str, Any]:
@@ -148,15 +154,26 @@ async def measure(kind: Kind, waits: int, seconds: float, certificate: Path | No
         return _figures(begin, end, alone, waits, triggerer.samples)
 
 
+def _environment() -> dict[str, str]:
+    """Return the environment of the measured processes: with the Airflow that this benchmark has made."""
+    return child_environment({name: value for name, value in os.environ.items() if name.startswith("AIRFLOW_")})
+
+
 async def _start_triggerer(
-    stack: AsyncExitStack, kind: Kind, connection: Mapping[str, Any], tls: bool
+    stack: AsyncExitStack, processes: Processes, kind: Kind, connection: Mapping[str, Any], tls: bool
 ) -> tuple[Supervisor, Child]:
     (requests, its_requests), (logs, its_logs) = socket.socketpair(), socket.socketpair()
     supervisor = await stack.enter_async_context(run_supervisor(requests, logs, connection))
     options = ["--kind", kind.name, "--logs", str(its_logs.fileno()), *(["--tls"] if tls else [])]
     with closing(its_requests), closing(its_logs):
         triggerer = await stack.enter_async_context(
-            run_child("benchmarks.measured", *options, stdin=its_requests.fileno(), pass_fds=[its_logs.fileno()])
+            run_child(
+                processes,
+                "benchmarks.measured",
+                *options,
+                stdin=its_requests.fileno(),
+                pass_fds=[its_logs.fileno()],
+            )
         )
     triggerer.pin(_CORES[-1])
     return supervisor, triggerer
@@ -173,7 +190,7 @@ def _figures(begin: dict[str, float], end: dict[str, float], alone: int, waits: 
         lag=max(sample["lag"] for sample in samples if begin["at"] < sample["at"] <= end["at"]),
         memory=(end["memory"] - alone) / max(end["server jobs"] - 1, 1),
         log_lines=1000 * gone["log lines"] / polls,
-        lookups=1000 * gone["look-ups"] / polls,
+        lookups=1000 * gone["lookups"] / polls,
         polls=polls_per_second,
         due=waits / (INTERVAL + LATENCY),
         polled=begin["server jobs"],

@@ -1,4 +1,4 @@
-"""What the measured process and the server say of themselves, many times a second."""
+"""The samples that the measured process and the server write, many times a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server that the triggers ask: says of every job that it runs, and counts."""
+"""The server that the triggers poll: answers that every job runs, and counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.samples import report
 
 #: Seconds that an answer takes.
 LATENCY = 0.02
-#: An idle connection is kept for so many seconds: whoever makes a new one wants to.
+#: Seconds that an idle connection is kept: a client that makes a new one does so on purpose.
 KEEP_ALIVE = 900.0
 
 
@@ -46,7 +46,7 @@ class StatusServer:
         return self._http()
 
     def counters(self) -> dict[str, float]:
-        """Say how many TCP connections, requests and jobs there were so far."""
+        """Return how many TCP connections, requests and jobs there were so far."""
         return {"connections": self.connections, "polls": self.polls, "jobs": len(self.jobs)}
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
@@ -61,11 +61,12 @@ class StatusServer:
 
 
 async def main() -> None:
-    """Serve on the listening socket that is standard input; write samples to standard output."""
+    """Serve on the listening socket that is standard input; write samples."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.status_server", description=__doc__)
     parser.add_argument("--body", required=True)
     parser.add_argument("--status", type=int, default=200)
     parser.add_argument("--spread", type=float, default=INTERVAL)
+    parser.add_argument("--samples", type=int, required=True, help="file descriptor that samples are written to")
     parser.add_argument("--certificate", help="certificate and key, to answer on https")
     arguments = parser.parse_args()
     context = None
@@ -75,7 +76,7 @@ async def main() -> None:
     server = StatusServer(arguments.body, arguments.status, arguments.spread)
     listening = socket.socket(fileno=0)
     await asyncio.get_running_loop().create_server(server.accept, sock=listening, ssl=context, backlog=4096)
-    await report(os.fdopen(1, "w", buffering=1), server.counters)
+    await report(os.fdopen(arguments.samples, "w", buffering=1), server.counters)
 
 
 if __name__ == "__main__":

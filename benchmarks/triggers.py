@@ -25,10 +25,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from airflow_provider_nugen import __version__
-from benchmarks.children import make_certificate
 from benchmarks.kinds import INTERVAL, Kind, kinds
 from benchmarks.measuring import Figures, claim_machine, measure
 from benchmarks.status_server import LATENCY
+from devtools.certificates import make_certificate
 
 COLUMNS = (
     "CPU s per 1000 polls",
@@ -37,7 +37,7 @@ COLUMNS = (
     "worst loop lag, ms",
     "RSS per wait, KiB",
     "log lines per 1000 polls",
-    "look-ups per 1000 polls",
+    "lookups per 1000 polls",
     "polls/s of those due",
 )
 #: What was measured, by number of waits and kind.
@@ -142,7 +142,7 @@ async def _run(
 def _report(console: Console, waits: int, results: dict[str, Figures], options: argparse.Namespace) -> None:
     """Print the table of one number of waits."""
     console.print(
-        f"\n{waits} waits over {'https' if options.tls else 'http'}: a look every {INTERVAL:g} s, each answered after "
+        f"\n{waits} waits over {'https' if options.tls else 'http'}: a poll every {INTERVAL:g} s, each answered after "
         f"{1000 * LATENCY:g} ms; median of {options.repeats}, {options.seconds:g} s each"
     )
     table = Table("trigger", box=box.MARKDOWN if options.markdown else box.ROUNDED)
@@ -151,7 +151,7 @@ def _report(console: Console, waits: int, results: dict[str, Figures], options: 
     notes = []
     for name, figures in results.items():
         if figures.polled < waits:
-            notes.append(f"{name}: only {figures.polled:.0f} of {waits} waits had looked when the measuring began.")
+            notes.append(f"{name}: only {figures.polled:.0f} of {waits} waits had polled when the measuring began.")
         if figures.server > 0.9:
             notes.append(f"{name}: the server had no CPU to spare.")
         table.add_row(

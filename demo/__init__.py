@@ -1,5 +1,1 @@
-"""
-A private, real Airflow on this machine, and the demo that runs the example DAGs on it.
-
-``python -m demo`` is the demo; :class:`demo.local_airflow.LocalAirflow` is what tests use.
-"""
+"""The demo: the example DAGs on a real Airflow, against the simulated services (``python -m demo``)."""

@@ -7,6 +7,7 @@ The exit code is 0 only if every run succeeded.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -14,20 +15,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 import requests
 
-from demo.client import AirflowApiError, Run
-from demo.local_airflow import LocalAirflow
-from demo.processes import ServiceDied
-from demo.report import Reporter
-from demo.simulator import Simulator
+from demo.report import DemoReporter, write_xcoms
 from demo.timeline import timeline
+from devtools.client import AirflowApiError, AirflowClient, Run, TaskInstance
+from devtools.local_airflow import LocalAirflow, claim_home
+from devtools.processes import ServiceDied
+from devtools.program import PROJECT, Stopped, raise_on_signals, use_utf8
+from devtools.simulator import SimulatorServer
 
-PROJECT = Path(__file__).parent.parent
 SPEED = 30.0
+
+#: Printed at the end.
+NEXT = """\
+make demo UI=1   the same, and Airflow stays up: see the graphs, the logs and the connection forms in your browser
+example_dags/    the DAGs that have just run; nugen_alignment_pipeline.py is the one to begin with
+README.md        a first DAG of your own, connections with your own API key, a test of your own with the simulator
+make docs        the documentation, into docs/_build/html/index.html"""
 
 
 @dataclass(frozen=True)
@@ -47,14 +54,6 @@ DAGS = (
 )
 
 
-class Stopped(BaseException):
-    """A signal asked us to end."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """
     Run the demo.
@@ -63,39 +62,54 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :return: exit code.
     """
     options = _parser().parse_args(arguments)
-    _raise_on_signals()
-    reporter = Reporter()
+    raise_on_signals()
+    reporter = DemoReporter()
     exit_code = 1
     try:
-        options.home.mkdir(parents=True, exist_ok=True)
-        with Simulator(options.home, SPEED) as simulator, _airflow(options.home, simulator, reporter) as airflow:
-            try:
-                simulator.wait_until_up()
-                reporter.say("airflow", f"ready at {airflow.url}")
-                exit_code = run_dags(airflow, DAGS, options.timeout, reporter)
-                if options.ui:
-                    stay(airflow, reporter)
-            finally:
-                reporter.say("demo", "stopping")
+        exit_code = _run(options.home, options.stall_timeout, options.ui, reporter)
     except Stopped as stopped:
-        # Ctrl-C is the way to end --ui, so no failure there.
-        if not (options.ui and stopped.signum == signal.SIGINT and exit_code == 0):
-            exit_code = 128 + stopped.signum
+        exit_code = 128 + stopped.signum
     except (ServiceDied, AirflowApiError, TimeoutError, RuntimeError, requests.RequestException) as error:
         reporter.block("The demo failed", str(error))
         reporter.notes({"logs": str(options.home / "airflow" / "logs")})
-        exit_code = 1
     reporter.say("demo", "stopped; nothing is left running")
+    if exit_code == 0:
+        reporter.block("What to do next", NEXT)
     return exit_code
 
 
-def run_dags(airflow: LocalAirflow, dags: Sequence[DemoDag], timeout: float, reporter: Reporter) -> int:
+def _run(home: Path, stall_timeout: float, ui: bool, reporter: DemoReporter) -> int:
+    reporter.say("demo", f"{len(DAGS)} example DAGs on a real Airflow; the services are simulated, {SPEED:g} x as fast")
+    lock = claim_home(home)
+    try:
+        with SimulatorServer(home / "simulator", SPEED) as simulator, _airflow(home, simulator, reporter) as airflow:
+            exit_code = 1
+            try:
+                reporter.say("airflow", f"ready at {airflow.url}")
+                exit_code = run_dags(airflow, DAGS, stall_timeout, home / "xcoms.json", reporter)
+                if ui:
+                    stay(airflow, reporter)
+            except Stopped as stopped:
+                # Ctrl-C is the way to end --ui, so no failure there.
+                if not (ui and stopped.signum == signal.SIGINT and exit_code == 0):
+                    raise
+            finally:
+                reporter.say("demo", "stopping")
+    finally:
+        os.close(lock)
+    return exit_code
+
+
+def run_dags(
+    airflow: LocalAirflow, dags: Sequence[DemoDag], stall_timeout: float, xcom_file: Path, reporter: DemoReporter
+) -> int:
     """
     Run DAGs at the same time, and report.
 
     :param airflow: a running Airflow.
     :param dags: the DAGs.
-    :param timeout: seconds, counted from the start of the demo.
+    :param stall_timeout: seconds without any change of a task's state after which the runs are given up.
+    :param xcom_file: where the XComs go.
     :param reporter: tells what happens.
     :return: 0 if every run succeeded, else 1.
     """
@@ -108,42 +122,60 @@ def run_dags(airflow: LocalAirflow, dags: Sequence[DemoDag], timeout: float, rep
     states: dict[Run, str] = {}
     problem = ""
     try:
-        states = airflow.wait_for_runs(runs, max(1.0, timeout - reporter.elapsed), reporter.change)
+        states = airflow.wait_for_runs(runs, stall_timeout, reporter.change)
     except TimeoutError as error:
         problem = str(error)
     not_done = [problem] if problem else []
     now = datetime.now(UTC)
+    xcoms = {}
     for run in runs:
         tasks = airflow.task_instances(*run)
         events = airflow.state_events(*run)
+        xcoms[run] = airflow.xcoms(*run)
         reporter.tasks(
             run,
             states.get(run, "not finished"),
             [(task, timeline(task, events.get(task.key, []), now)) for task in tasks],
         )
-        reporter.xcoms(run, airflow.xcoms(*run))
+        reporter.xcoms(run, xcoms[run])
         if not problem and states[run] != "success":
             not_done.append(run.dag_id)
-        for task in tasks:
-            # A promoted model is not undeployed.
-            if task.state in ("success", "skipped"):
-                continue
-            not_done.append(f"{run.dag_id}.{task.key}")
-            if task.ran:
-                log = airflow.task_log(*run, task.key.task_id, map_index=task.key.map_index, try_number=task.try_number)
-                reporter.block(f"log of {run.dag_id}.{task.key}, try {task.try_number}", _tail(log, 60))
+        # A promoted model is not undeployed: its task is skipped.
+        unsuccessful = [task for task in tasks if task.state not in ("success", "skipped")]
+        not_done += [f"{run.dag_id}.{task.key}" for task in unsuccessful]
+        explain(airflow, run, unsuccessful, reporter)
     if problem:
         reporter.block("Not finished", problem)
         for service in ("scheduler", "triggerer-0"):
             reporter.block(f"end of the {service}'s log", airflow.service_log(service))
     if not_done:
         reporter.notes({"logs": str(airflow.logs)})
+    write_xcoms(xcom_file, xcoms)
     result = f"FAILED: {', '.join(not_done)}" if not_done else "every run succeeded"
-    reporter.notes({"result": result, "seconds": f"{reporter.elapsed:.1f}"})
+    reporter.notes({"result": result, "seconds": f"{reporter.elapsed:.1f}", "all XComs": str(xcom_file)})
     return 1 if not_done else 0
 
 
-def stay(airflow: LocalAirflow, reporter: Reporter) -> NoReturn:
+def explain(airflow: AirflowClient, run: Run, tasks: Sequence[TaskInstance], reporter: DemoReporter) -> None:
+    """
+    Print why tasks did not succeed: what the scheduler did to them, and their own logs.
+
+    :param airflow: a running Airflow.
+    :param run: their DAG run.
+    :param tasks: the tasks.
+    :param reporter: prints.
+    """
+    reasons = airflow.scheduler_reasons(*run) if tasks else {}
+    for task in tasks:
+        name = f"{run.dag_id}.{task.key}"
+        if task.key in reasons:
+            reporter.block(f"what the scheduler did to {name}", "\n".join(reasons[task.key]))
+        if task.ran:
+            log = airflow.task_log(*run, task.key.task_id, map_index=task.key.map_index, try_number=task.try_number)
+            reporter.block(f"log of {name}, try {task.try_number}", _tail(log, 60))
+
+
+def stay(airflow: LocalAirflow, reporter: DemoReporter) -> NoReturn:
     """
     Keep Airflow running until a signal comes.
 
@@ -156,7 +188,7 @@ def stay(airflow: LocalAirflow, reporter: Reporter) -> NoReturn:
         time.sleep(1)
 
 
-def _airflow(home: Path, simulator: Simulator, reporter: Reporter) -> LocalAirflow:
+def _airflow(home: Path, simulator: SimulatorServer, reporter: DemoReporter) -> LocalAirflow:
     reporter.say("simulator", simulator.url)
     access = {"host": simulator.url, "password": simulator.api_key}
     return LocalAirflow(
@@ -168,24 +200,6 @@ def _airflow(home: Path, simulator: Simulator, reporter: Reporter) -> LocalAirfl
         },
         say=lambda text: reporter.say("airflow", text),
     )
-
-
-def _raise_on_signals() -> None:
-    signals = [
-        sig
-        for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # Ignored on purpose: nohup.
-        if signal.getsignal(sig) is not signal.SIG_IGN
-    ]
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        # An impatient second Ctrl-C must not interrupt the cleaning up.
-        for sig in signals:
-            signal.signal(sig, signal.SIG_IGN)
-        raise Stopped(signum)
-
-    for sig in signals:
-        signal.signal(sig, stop)
 
 
 def _tail(text: str, lines: int) -> str:
@@ -201,9 +215,16 @@ def _parser() -> argparse.ArgumentParser:
         default=PROJECT / ".demo",
         help="folder for everything that is written; default: .demo in the project",
     )
-    parser.add_argument("--timeout", type=float, default=180, help="seconds for the whole demo; default: %(default)s")
+    parser.add_argument(
+        "--stall-timeout",
+        type=float,
+        default=180,
+        metavar="SECONDS",
+        help="give up when no task has changed its state for this long; default: %(default)s",
+    )
     return parser
 
 
 if __name__ == "__main__":
+    use_utf8()
     sys.exit(main())

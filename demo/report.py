@@ -1,51 +1,34 @@
-"""What the demo tells: one line per event while it runs, and tables at the end."""
+"""What the demo tells: one line per change while it runs, tables that fit a screen at the end."""
 
 from __future__ import annotations
 
 import json
-import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from demo.client import Run, TaskChange, TaskInstance, XCom
 from demo.timeline import Timeline
+from devtools.client import Run, TaskChange, TaskInstance, XCom
+from devtools.reporter import Reporter
 
 MEANING = {
     "scheduled": "may run now",
     "queued": "waits for a free worker",
     "running": "on a worker",
     "deferred": "waits in the triggerer and holds no worker",
-    "up_for_reschedule": "gave its worker back, will look again later",
+    "up_for_reschedule": "gave its worker back, will poke again later",
     "up_for_retry": "failed, will be tried again",
-    "upstream_failed": "not run, since a task before it failed",
+    "upstream_failed": "not run, since an upstream task failed",
 }
+#: Characters of an XCom in the table; the whole value is in the file.
+XCOM_WIDTH = 72
 
 
-class Reporter:
-    """Prints, with the seconds since its own start."""
-
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
-        if not self.console.is_terminal:
-            self.console = Console(highlight=False, width=140)
-        self._started = time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
-
-    def say(self, source: str, text: str) -> None:
-        """
-        Print one line.
-
-        :param source: who or what it is about.
-        :param text: what happened.
-        """
-        self.console.print(Text(f"[{self.elapsed:6.1f} s] {source:<46} {text}"), soft_wrap=True)
+class DemoReporter(Reporter):
+    """Tells of DAG runs."""
 
     def change(self, change: TaskChange) -> None:
         """
@@ -63,7 +46,7 @@ class Reporter:
 
     def tasks(self, run: Run, state: str, tasks: Sequence[tuple[TaskInstance, Timeline | None]]) -> None:
         """
-        Print the table of a DAG run.
+        Print the table of a DAG run, with one line for all instances of a mapped task that are in the same state.
 
         :param run: the run.
         :param state: its state.
@@ -75,9 +58,8 @@ class Reporter:
         table.add_column("seconds", justify="right")
         table.add_column("waited in")
         table.add_column("seconds of worker time", justify="right")
-        for task, seconds in tasks:
-            measured = (f"{seconds.total:.1f}", seconds.waited_in, f"{seconds.worker:.1f}") if seconds else ("?",) * 3
-            table.add_row(str(task.key), task.state or "not started", *measured)
+        for row in task_rows(tasks):
+            table.add_row(*row)
         counted = [seconds for _, seconds in tasks if seconds]
         table.add_section()
         table.add_row(
@@ -92,34 +74,90 @@ class Reporter:
 
     def xcoms(self, run: Run, xcoms: Sequence[XCom]) -> None:
         """
-        Print the XComs of a DAG run.
+        Print the XComs of a DAG run, shortened.
 
         :param run: the run.
         :param xcoms: its XComs.
         """
         table = Table(title=f"{run.dag_id}: XComs", title_justify="left", title_style="bold")
         for column in ("task", "key", "value"):
-            table.add_column(column, overflow="fold")
-        for xcom in xcoms:
-            table.add_row(str(xcom.key), xcom.name, Text(json.dumps(xcom.value, ensure_ascii=False)))
+            table.add_column(column, no_wrap=True, overflow="ellipsis")
+        for task, name, value in xcom_rows(xcoms):
+            table.add_row(task, name, Text(value))
         self.console.print()
         self.console.print(table)
 
-    def block(self, title: str, text: str) -> None:
-        """
-        Print a longer text, a log for instance.
 
-        :param title: what it is.
-        :param text: the text.
-        """
-        self.console.print(Text(f"\n--- {title} ---\n{text}\n"), soft_wrap=True)
+def task_rows(tasks: Sequence[tuple[TaskInstance, Timeline | None]]) -> list[tuple[str, ...]]:
+    """
+    Build the rows of the table of a DAG run: task, state, seconds, waited in, seconds of worker time.
 
-    def notes(self, facts: Mapping[str, str]) -> None:
-        """
-        Print facts, one per line.
+    :param tasks: its tasks with their seconds, in the order in which they started.
+    """
+    instances = Counter(task.key.task_id for task, _ in tasks)
+    groups: dict[tuple[str, str, int], list[Timeline | None]] = {}
+    for task, seconds in tasks:
+        groups.setdefault((task.key.task_id, task.state or "not started", min(task.key.map_index, 0)), []).append(
+            seconds
+        )
+    rows: list[tuple[str, ...]] = []
+    for (task_id, state, map_index), timelines in groups.items():
+        name = task_id if map_index < 0 else f"{task_id}, {len(timelines)} of {instances[task_id]}"
+        known = [seconds for seconds in timelines if seconds]
+        if known:
+            waited_in = " or ".join(sorted({seconds.waited_in for seconds in known}))
+            measured = (_range([s.total for s in known]), waited_in, f"{sum(s.worker for s in known):.1f}")
+        else:
+            measured = ("?", "?", "?")
+        rows.append((name, state, *measured))
+    return rows
 
-        :param facts: their names and values.
-        """
-        self.console.print()
-        for name, value in facts.items():
-            self.console.print(Text(f"{name + ':':<12}{value}"), soft_wrap=True)
+
+def xcom_rows(xcoms: Sequence[XCom]) -> list[tuple[str, str, str]]:
+    """
+    Build the rows of the table of XComs: task, key, value.
+
+    The values of a mapped task are one row, with the value of its first instance as an example.
+
+    :param xcoms: the XComs of a DAG run.
+    """
+    groups: dict[tuple[str, str], list[XCom]] = {}
+    for xcom in xcoms:
+        groups.setdefault((xcom.key.task_id, xcom.name), []).append(xcom)
+    return [
+        (
+            task_id if group[0].key.map_index < 0 else f"{task_id}, each of {len(group)}",
+            name,
+            shortened(json.dumps(group[0].value, ensure_ascii=False), XCOM_WIDTH),
+        )
+        for (task_id, name), group in groups.items()
+    ]
+
+
+def write_xcoms(file: Path, xcoms: Mapping[Run, Sequence[XCom]]) -> None:
+    """
+    Write all XComs with their whole values, as JSON.
+
+    :param file: file to write.
+    :param xcoms: the XComs of each run.
+    """
+    found = {
+        run.dag_id: [{"task": str(xcom.key), "key": xcom.name, "value": xcom.value} for xcom in of_run]
+        for run, of_run in xcoms.items()
+    }
+    file.write_text(json.dumps(found, indent=2, ensure_ascii=False), encoding="utf-8", errors="backslashreplace")
+
+
+def shortened(text: str, width: int) -> str:
+    """
+    Return a text of at most ``width`` characters.
+
+    :param text: the text.
+    :param width: the most characters, three dots included.
+    """
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _range(seconds: Sequence[float]) -> str:
+    low, high = f"{min(seconds):.1f}", f"{max(seconds):.1f}"
+    return low if low == high else f"{min(seconds):.0f} to {max(seconds):.0f}"

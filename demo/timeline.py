@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from demo.client import StateEvent, TaskInstance
+from devtools.client import StateEvent, TaskInstance
 
 FINAL_STATES = ("success", "failed", "skipped")
 
@@ -37,7 +37,7 @@ class Timeline:
             return "triggerer"
         if self.rescheduled:
             return "scheduler"
-        return "worker" if self.is_sensor and self.worker else "–"  # noqa: RUF001
+        return "worker" if self.is_sensor and self.worker else "-"
 
 
 def timeline(task: TaskInstance, events: Sequence[StateEvent], now: datetime) -> Timeline | None:
@@ -47,7 +47,7 @@ def timeline(task: TaskInstance, events: Sequence[StateEvent], now: datetime) ->
     :param task: the task instance.
     :param events: when it entered which state, in order.
     :param now: end of the count for a task that has not ended.
-    :return: None if the task ran, but nobody recorded when (before Airflow 3.2).
+    :return: None if the task ran, but it is not recorded when (before Airflow 3.2).
     """
     is_sensor = "Sensor" in task.operator
     if not events:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import json
 import os
 import pkgutil
 import shutil
@@ -19,6 +20,8 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-provider-nugen-doc
 atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 
 import airflow_provider_nugen  # noqa: E402
+from airflow_provider_nugen.api.service import COMMON_EXTRAS  # noqa: E402
+from airflow_provider_nugen.api.services import SERVICES  # noqa: E402
 
 # Imported here, since Sphinx would pretend to be a type checker, which Airflow's own modules do not survive.
 for module in pkgutil.walk_packages(airflow_provider_nugen.__path__, "airflow_provider_nugen."):
@@ -42,7 +45,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!airflow_provider_nugen\.).*"),
     # Type variables, and what is private.
-    ("py:.*", r".*\.([A-Z]|_\w+)"),
+    ("py:.*", r".*\.([A-Z](_co)?|_\w+)"),
     # The guide to the simulator shows its fields.
     ("py:class", r".*\.faults\.Fault"),
 ]
@@ -82,7 +85,23 @@ class FieldsOf(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Extras(SphinxDirective):
+    """``.. extras::``: a table of the extras of all connections, out of their declarations."""
+
+    def run(self) -> list[nodes.Node]:
+        """Make the table."""
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 25 15 60", ""]
+        lines += ["   * - extra", "     - default", "     - meaning"]
+        own = [(extra, f"{service.name}: ") for service in SERVICES for extra in service.own_extras]
+        for extra, prefix in own + [(extra, "") for extra in COMMON_EXTRAS]:
+            default = "" if extra.default is None else f"``{json.dumps(extra.default).strip(chr(34))}``"
+            header = f" Sent as ``{extra.header}``." if extra.header else ""
+            lines += [f"   * - ``{extra.name}``", f"     - {default}", f"     - {prefix}{extra.description}{header}"]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def setup(app: Any) -> None:
     """Connect what is above."""
     app.connect("autodoc-skip-member", skip)
+    app.add_directive("extras", Extras)
     app.add_directive("fields-of", FieldsOf)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from secrets import token_urlsafe
 from typing import Any
 
-from demo.client import TaskInstance
-from survival.deployment import SupervisedAirflow
-from survival.services import Database, Simulator
-from survival.waits import DAGS, LONG, SHORT_DAG, Wait
+from devtools.client import TaskInstance
+from devtools.gateway import GatewayServer
+from devtools.postgres import Database
+from devtools.simulator import SimulatorServer
+from devtools.supervised_airflow import SupervisedAirflow
+from survival.secrets_backend import Secrets
+from survival.waits import DAGS, LONG, REFUSED, SHORT_DAG, Wait
 
 #: Connection ids and types.
 CONNECTIONS = {"nugen_default": "nugen", "seekr_default": "seekr"}
@@ -30,16 +33,22 @@ class Scene:
 
     :param airflow: the private Airflow.
     :param simulator: the simulated services.
+    :param gateway: what stands before them.
+    :param secrets: where Airflow has its connections from.
     :param database: the metadata database.
     :param say: tells what happens.
     """
 
     airflow: SupervisedAirflow
-    simulator: Simulator
+    simulator: SimulatorServer
+    gateway: GatewayServer
+    secrets: Secrets
     database: Database
     say: Callable[[str], None]
     #: The DAGs that were started.
     started: list[str] = field(default_factory=list, init=False)
+    #: The waits whose jobs were refused.
+    refused: set[Wait] = field(default_factory=set, init=False)
 
     def deferred(self) -> set[Wait]:
         """Return the waits that are deferred now."""
@@ -49,7 +58,7 @@ class Scene:
             tasks[:] = self.airflow.tasks_in("deferred")
             return True
 
-        self.airflow.wait_until(read, START_TIMEOUT)
+        self.airflow.comes_true(read, START_TIMEOUT)
         return {DAGS[task.run.dag_id].mapped[task.key.task_id][task.key.map_index] for task in tasks}
 
     def start_waits(self, dag_id: str) -> None:
@@ -67,7 +76,7 @@ class Scene:
 
         :raises TimeoutError: if this takes too long.
         """
-        if not self.airflow.wait_until(lambda: not self.airflow.count_in("none", *BUSY), START_TIMEOUT):
+        if not self.airflow.comes_true(lambda: not self.airflow.count_in("none", *BUSY), START_TIMEOUT):
             raise TimeoutError(f"Workers are still busy after {START_TIMEOUT:.0f} s")
 
     def wait_until_some_wait(self) -> None:
@@ -77,7 +86,7 @@ class Scene:
         :raises TimeoutError: if this takes too long.
         """
         half = sum(len(DAGS[dag_id].waits) for dag_id in self.started) / 2
-        if not self.airflow.wait_until(lambda: self.airflow.count_in("deferred") > half, START_TIMEOUT):
+        if not self.airflow.comes_true(lambda: self.airflow.count_in("deferred") > half, START_TIMEOUT):
             raise TimeoutError(f"Less than {half:.0f} waits are deferred after {START_TIMEOUT:.0f} s")
 
 
@@ -101,6 +110,7 @@ class Fault:
     :param ending: how many of the long waits' jobs end meanwhile.
     :param before: waits for the right moment.
     :param until: what must be true, too, before it is mended.
+    :param refuses: the key is refused for one job of ten, which ends their waits.
     """
 
     name: str
@@ -110,6 +120,7 @@ class Fault:
     ending: int
     before: Callable[[Scene], None] = _nothing
     until: Callable[[Scene], bool] = _at_once
+    refuses: bool = False
 
 
 def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any], **others: Any) -> Fault:
@@ -139,15 +150,44 @@ def _start_short_waits(scene: Scene) -> None:
 
 def _rotate_key(scene: Scene) -> None:
     # Airflow first, as one does: a refused key that the connection still has ends a wait.
-    key = secrets.token_urlsafe(24)
-    for conn_id, conn_type in CONNECTIONS.items():
-        scene.airflow.set_password(conn_id, conn_type, key)
+    key = token_urlsafe(24)
+    scene.secrets.set_password(key)
     scene.simulator.rotate_key(key)
+
+
+def _through_gateway(name: str, fault: str, every: int, seconds: float, ending: int) -> Fault:
+    """Declare that answers come back damaged, in a way of :class:`devtools.gateway.Gateway`."""
+
+    def restore(scene: Scene) -> None:
+        struck = scene.gateway.set_fault("")
+        if not struck:
+            raise RuntimeError(f"{name}: it struck no request")
+        scene.say(f"it struck {struck} requests")
+
+    return Fault(
+        name,
+        before=Scene.wait_until_no_worker_works,
+        apply=lambda scene: _set_gateway(scene, fault, every),
+        restore=restore,
+        seconds=seconds,
+        ending=ending,
+    )
+
+
+def _set_gateway(scene: Scene, fault: str, every: int) -> None:
+    scene.gateway.set_fault(fault, every)
+
+
+def _lose_secrets(scene: Scene) -> None:
+    scene.secrets.fail()
+    # A trigger reads its connection when it starts.
+    scene.airflow.kill_triggerers(*TRIGGERERS)
+    scene.airflow.start_triggerers(*TRIGGERERS)
 
 
 def _deadlines_have_passed(scene: Scene) -> bool:
     """
-    Say whether every deadline of the short waits has passed, and Airflow itself has ended the early ones.
+    Return whether every deadline of the short waits has passed, and Airflow itself has ended the early ones.
 
     A deadline counts from the start of its task.
     """
@@ -163,43 +203,61 @@ def _deadlines_have_passed(scene: Scene) -> bool:
 
 
 FAULTS = (
-    # The other half has its first look while it lasts.
-    _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
+    # The other half makes its first poke while it lasts.
+    _answers("two minutes of 502", 120, 16, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
     Fault(
         "triggerers killed (-9), restarted",
         before=Scene.wait_until_no_worker_works,
         apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
         restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
         seconds=8,
-        ending=12,
+        ending=8,
     ),
     Fault(
         "one of two triggerers killed (-9)",
         apply=lambda scene: scene.airflow.kill_triggerers(0),
         restore=lambda scene: scene.airflow.start_triggerers(0),
         seconds=20,
-        ending=12,
+        ending=8,
     ),
     # The other one takes over, then both have them for a moment.
     Fault(
-        "one of two triggerers hangs, goes on",
+        "one of two triggerers hangs, continues",
         apply=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGSTOP),
         restore=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGCONT),
         seconds=20,
-        ending=12,
+        ending=8,
     ),
     Fault(
         "service killed, restarted on its port",
         apply=lambda scene: scene.simulator.stop(signal.SIGKILL),
         restore=lambda scene: scene.simulator.start(),
         seconds=8,
-        ending=12,
+        ending=8,
     ),
-    _answers("every third connection dropped", 25, 12, {"action": "drop", "every": 3}),
+    _answers("every third connection dropped", 25, 8, {"action": "drop", "every": 3}),
     # A connection that drops is often replaced before we hear of it; this is not.
-    _answers("every second answer cut short", 20, 12, {"action": "truncate", "every": 2}),
-    _answers("every tenth answer 20 s late", 35, 12, {"action": "delay", "seconds": 20, "every": 10}),
-    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=12),
+    _answers("every second answer cut short", 20, 8, {"action": "truncate", "every": 2}),
+    _answers("every tenth answer 20 s late", 35, 8, {"action": "delay", "seconds": 20, "every": 10}),
+    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=8),
+    _through_gateway("poisonous answers in a tenth of the waits", "poison", 10, 25, 8),
+    _through_gateway("gateway resets every fourth connection", "reset", 4, 25, 8),
+    _answers(
+        "one job of ten refused (401)",
+        25,
+        6,
+        {"action": "status", "status": 401, "path": f"long-[0-9]+{REFUSED}(/|$)"},
+        before=Scene.wait_until_no_worker_works,
+        refuses=True,
+    ),
+    Fault(
+        "secrets backend fails for a minute",
+        before=Scene.wait_until_no_worker_works,
+        apply=_lose_secrets,
+        restore=lambda scene: scene.secrets.restore(),
+        seconds=60,
+        ending=8,
+    ),
     Fault(
         "deadline while no triggerer runs",
         before=_start_short_waits,
@@ -207,7 +265,7 @@ FAULTS = (
         until=_deadlines_have_passed,
         restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
         seconds=20,
-        ending=24,
+        ending=16,
     ),
     Fault(
         "database restarted",
@@ -215,8 +273,8 @@ FAULTS = (
         apply=lambda scene: scene.database.stop(),
         restore=lambda scene: scene.database.start(),
         seconds=8,
-        ending=20,
+        ending=12,
     ),
 )
 #: The jobs that outlive them all.
-NO_FAULT = Fault("none any more", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))
+NO_FAULT = Fault("no fault", apply=_nothing, restore=_nothing, seconds=15, ending=len(LONG))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from demo.report import Reporter
+from devtools.reporter import Reporter
 from survival.verdict import Row, Verdict
 
 
@@ -32,31 +32,31 @@ def report(
             reporter.block(f"{verdict.wait.dag_id}, {verdict.wait.task_id}, {verdict.wait.job_id}", problem)
     if changes:
         reporter.block("Requests that only read were expected, but there were", "\n".join(changes))
-    right = sum(verdict.right for verdict in verdicts)
+    correct = sum(verdict.correct for verdict in verdicts)
     table = Table(
         title="Waits on a real Airflow with PostgreSQL and two triggerers",
-        caption=_caption(len(verdicts), right, changes, deaths),
+        caption=_caption(len(verdicts), correct, changes, deaths),
         caption_justify="left",
     )
     table.add_column("fault")
-    for name in ("waits", "ended right", "lost", "doubled", "longest extra delay", "jobs ended meanwhile"):
+    for name in ("waits", "ended correctly", "lost", "doubled", "longest extra delay", "jobs ended meanwhile"):
         table.add_column(name, justify="right")
     for row in rows:
-        numbers = (len(row.hit), row.right, row.lost, row.doubled, f"{max(row.extra_delay, 0):.1f} s", len(row.own))
+        numbers = (len(row.hit), row.correct, row.lost, row.doubled, f"{max(row.extra_delay, 0):.1f} s", len(row.own))
         table.add_row(row.name, *map(str, numbers), style=None if row.passed else "red")
     reporter.console.print(table)
-    checks = [*(row.passed for row in rows), right == len(verdicts), not changes]
+    checks = [*(row.passed for row in rows), correct == len(verdicts), not changes]
     failed = checks.count(False)
     reporter.console.print(f"{len(checks) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
-def _caption(waits: int, right: int, changes: Sequence[str], deaths: Sequence[str]) -> str:
+def _caption(waits: int, correct: int, changes: Sequence[str], deaths: Sequence[str]) -> str:
     died = ", ".join(deaths) or "nothing"
     return (
         "waits: deferred when the fault began. longest extra delay: from the end of the job (or the deadline) to the "
         "end of the task, less one poke interval, of the waits whose jobs (or deadlines) ended meanwhile.\n"
-        f"All waits: {waits}, of which {right} ended exactly once, with the right state and XComs. "
+        f"All waits: {waits}, of which {correct} ended exactly once, with the right state and XComs. "
         f"Requests that cancelled or changed a job: {len(changes)}.\n"
         f"Died by itself, and was started again as by any supervisor: {died}."
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from demo.client import StateEvent, TaskInstance
-from survival.deployment import SupervisedAirflow
+from devtools.client import StateEvent, TaskInstance
+from devtools.supervised_airflow import SupervisedAirflow
 from survival.waits import DAGS, Wait
 
 #: States in which nothing more happens.
@@ -36,7 +36,7 @@ class Verdict:
     extra_delay: float | None = None
 
     @property
-    def right(self) -> bool:
+    def correct(self) -> bool:
         """Whether it ended exactly once, as it must."""
         return not (self.lost or self.doubled or self.wrong)
 
@@ -49,7 +49,7 @@ class Row:
     :param name: the fault.
     :param hit: the job ids of the waits that were deferred when it began.
     :param own: the job ids of those of them whose jobs, or deadlines, ended during it.
-    :param in_time: the fault came to its end, and so did the waits of ``own``, before patience was over.
+    :param in_time: the fault came to its end, and so did the waits of ``own``, within the time that the suite gives it.
     """
 
     name: str
@@ -69,14 +69,14 @@ class Row:
         return sum(bool(verdict.doubled) for verdict in self.verdicts)
 
     @property
-    def right(self) -> int:
+    def correct(self) -> int:
         """How many ended as they must."""
-        return sum(verdict.right for verdict in self.verdicts)
+        return sum(verdict.correct for verdict in self.verdicts)
 
     @property
     def passed(self) -> bool:
         """Whether the fault did no harm, and hit anything at all."""
-        return bool(self.hit) and self.in_time and self.right == len(self.hit)
+        return bool(self.hit) and self.in_time and self.correct == len(self.hit)
 
     @property
     def extra_delay(self) -> float:
@@ -94,13 +94,16 @@ class Findings(NamedTuple):
     log: str
 
 
-def judge(airflow: SupervisedAirflow, dag_ids: Sequence[str], jobs: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+def judge(
+    airflow: SupervisedAirflow, dag_ids: Sequence[str], jobs: Sequence[Mapping[str, Any]], refused: Collection[Wait]
+) -> list[Verdict]:
     """
     Compare what became of every wait with what had to become of it.
 
     :param airflow: the private Airflow.
     :param dag_ids: the DAGs that were started, in runs of the same names.
     :param jobs: the jobs as the simulator shows them.
+    :param refused: the waits whose jobs were refused.
     """
     ends = {job["id"]: job["created"] + sum(stage["seconds"] for stage in job["stages"][:-1]) for job in jobs}
     verdicts = []
@@ -113,6 +116,8 @@ def judge(airflow: SupervisedAirflow, dag_ids: Sequence[str], jobs: Sequence[Map
             xcoms.setdefault(xcom.key, {})[xcom.name] = xcom.value
         for key, task in tasks.items():
             wait = waits.mapped[key.task_id][key.map_index]
+            if wait in refused:
+                wait = replace(wait, refused=True)
             log = ""
             if wait.state == "failed" and task.state == "failed":
                 log = airflow.task_log(dag_id, dag_id, key.task_id, map_index=key.map_index, try_number=task.try_number)
@@ -135,12 +140,13 @@ def _judge(wait: Wait, found: Findings, job_end: float) -> Verdict:
         wait,
         doubled=_doubled(task, states),
         wrong=_wrong(wait, found, states),
-        extra_delay=task.end_date.timestamp() - due - wait.poke_interval,
+        # A refused job does not end.
+        extra_delay=None if wait.refused else task.end_date.timestamp() - due - wait.poke_interval,
     )
 
 
 def _doubled(task: TaskInstance, states: Sequence[str]) -> str:
-    # Once to look and defer, once to end.
+    # Once to poke and defer, once to end.
     twice = task.try_number > 1 or sum(state in ENDS for state in states) > 1 or states.count("running") > 2
     return f"try {task.try_number}: {', '.join(states)}" if twice else ""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+#: Environment variable: how many waits run from the beginning, for a short try of a fault.
+LONG_WAITS = "SURVIVAL_WAITS"
 #: DAG with the waits that run from the beginning, and the one with those that meet their deadline.
 LONG_DAG, SHORT_DAG = "survival", "survival_deadlines"
 
@@ -18,9 +21,9 @@ class Kind:
     :param name: its name in the simulator.
     :param sensor: class name of the sensor.
     :param argument: the sensor's argument that names the job.
-    :param running: the word of a job that runs.
-    :param done: the word of a job that is done.
-    :param failed: the word of a job that failed.
+    :param running: the status of a job that runs.
+    :param done: the status of a job that is done.
+    :param failed: the status of a job that failed.
     :param xcoms: XComs of a wait for a job that is done, next to ``return_value``; ``{id}`` is the job's id.
     :param result: fields of its ``return_value``.
     """
@@ -71,11 +74,12 @@ class Wait:
     :param dag_id: DAG of its task.
     :param job_id: the job.
     :param kind: its kind.
-    :param poke_interval: seconds between two looks.
-    :param use_eta: look less often while the service says that the job takes long.
+    :param poke_interval: seconds between two polls.
+    :param use_eta: poll less often while the service says that the job takes long.
     :param fails: the job fails.
     :param timeout: seconds after which the wait times out, which it must; ``None`` if its job ends before.
-    :param patience: the sensor's ``timeout`` in seconds, where it is not to be met.
+    :param refused: the service refuses the key for this job (401), which ends the wait.
+    :param unmet_timeout: the sensor's ``timeout`` in seconds, where it is not to be met.
     """
 
     dag_id: str
@@ -85,7 +89,8 @@ class Wait:
     use_eta: bool = True
     fails: bool = False
     timeout: float | None = None
-    patience: float = 86_400.0
+    refused: bool = False
+    unmet_timeout: float = 86_400.0
 
     @property
     def task_id(self) -> str:
@@ -99,23 +104,25 @@ class Wait:
             self.kind.argument: self.job_id,
             "poke_interval": self.poke_interval,
             "use_eta": self.use_eta,
-            "timeout": self.patience if self.timeout is None else self.timeout,
+            "timeout": self.unmet_timeout if self.timeout is None else self.timeout,
         }
 
     @property
-    def last_word(self) -> str:
-        """The word with which its job ends."""
+    def final_status(self) -> str:
+        """The status with which its job ends."""
         return self.kind.failed if self.fails else self.kind.done
 
     @property
     def state(self) -> str:
         """The state in which its task must end."""
-        return "failed" if self.fails or self.timeout is not None else "success"
+        return "failed" if self.fails or self.refused or self.timeout is not None else "success"
 
     @property
     def words(self) -> str:
         """What its log must say, if it must fail."""
-        return "was not done when its timeout" if self.timeout is not None else f"failed (status '{self.last_word}')"
+        if self.refused:
+            return "401"
+        return "was not done when its timeout" if self.timeout is not None else f"failed (status '{self.final_status}')"
 
     @property
     def xcoms(self) -> dict[str, Any]:
@@ -157,9 +164,13 @@ def _short(number: int) -> Wait:
     # Two of four find their deadline in the trigger of a triggerer that comes too late; one finds it on a worker, where
     # Airflow itself ends what no triggerer has ended a minute after the deadline; one finds that the job is done.
     timeout = (90.0, 30.0, 90.0, None)[number % 4]
-    return Wait(SHORT_DAG, f"short-{number:03}", KINDS[number % 3], poke_interval=3.0, timeout=timeout, patience=90.0)
+    return Wait(
+        SHORT_DAG, f"short-{number:03}", KINDS[number % 3], poke_interval=3.0, timeout=timeout, unmet_timeout=90.0
+    )
 
 
-LONG = [_long(number) for number in range(180)]
+#: One wait of ten, whose jobs end well: those of them that are refused, if the fault happens.
+REFUSED = "4"
+LONG = [_long(number) for number in range(int(os.environ.get(LONG_WAITS, "180")))]
 SHORT = [_short(number) for number in range(20)]
 DAGS = {LONG_DAG: Waits(LONG), SHORT_DAG: Waits(SHORT)}

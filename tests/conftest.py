@@ -48,6 +48,14 @@ def plain_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETRC", os.devnull)
 
 
+@pytest.fixture(autouse=True)
+def unknown_revisions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test find out for itself which API revision a service speaks."""
+    from airflow_provider_nugen.hooks import revision
+
+    monkeypatch.setattr(revision, "_spoken", {})
+
+
 @pytest.fixture
 def key() -> str:
     """The API key of the connections that :func:`connection` makes."""

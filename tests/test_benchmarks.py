@@ -17,7 +17,7 @@ INTERVAL = 60.0
 
 @pytest.mark.parametrize("job", ["1 h", "4 h", "24 h"])
 @pytest.mark.parametrize("estimate", ["exact", "honest: within 10 %", "progress in whole per cent"])
-def test_an_honest_estimate_saves_four_of_five_looks_and_no_end_is_noticed_later(job: str, estimate: str) -> None:
+def test_an_honest_estimate_saves_four_of_five_polls_and_no_end_is_noticed_later(job: str, estimate: str) -> None:
     fixed = eta.measure(eta.DURATIONS[job], INTERVAL, 60, None)
     ours = eta.measure(eta.DURATIONS[job], INTERVAL, 60, eta.ESTIMATES[estimate])
     assert fixed[0] / ours[0] >= 5
@@ -34,13 +34,14 @@ def test_no_estimate_delays_the_end_by_more_than_ten_intervals_or_asks_more_ofte
 
 
 @pytest.mark.e2e
+@pytest.mark.xdist_group("airflow")
 def test_our_trigger_is_measured_beside_a_bare_one() -> None:
     arguments = ["--kinds", "bare,nugen", "--waits", "3", "--repeats", "1", "--seconds", "1", "--markdown"]
     command = [sys.executable, "-m", "benchmarks.triggers", *arguments]
     run = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     for kind in ("bare", "nugen"):
-        # No connection, no log line, no look-up.
+        # No connection, no log line, no lookup.
         assert re.search(rf"^\| {kind} +\|.*\| +0 \| .*\| +0 \| +0 \| +\d+ of 3 \|$", run.stdout, re.MULTILINE), (
             run.stdout
         )

@@ -17,14 +17,14 @@ INCLUDE = re.compile(r"^\.\. (?:literal)?include:: (\S+)$((?:\n +:\S+: .*)*)", r
 INCLUDES = [
     (page, match[1], re.findall(r":(?:start-at|end-before): (.+)", match[2]))
     for page in sorted((PROJECT / "docs").glob("*.rst"))
-    for match in INCLUDE.finditer(page.read_text())
+    for match in INCLUDE.finditer(page.read_text(encoding="utf-8"))
 ]
 
 
 def build(docs: Path) -> subprocess.CompletedProcess[str]:
     """Build as ``make docs`` does, without writing pages."""
     options = ["--builder", "dummy", "--fail-on-warning", "--keep-going", "--quiet"]
-    command = [sys.executable, "-m", "sphinx", *options, docs, docs / "_build"]
+    command = [sys.executable, "-m", "sphinx", *options, str(docs), str(docs / "_build")]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -36,7 +36,10 @@ def test_a_broken_include_fails_the_build(tmp_path: Path) -> None:
     assert build(tmp_path / "docs").returncode == 0
     (tmp_path / "example_dags" / "seekr_alignment.py").unlink()
     example = tmp_path / "example_dags" / "nugen_evaluate_many.py"
-    example.write_text(example.read_text().replace("evaluate = CreateEvaluationOperator", "evaluation = None"))
+    broken_code = example.read_text(encoding="utf-8").replace(
+        "evaluate = CreateEvaluationOperator", "evaluation = None"
+    )
+    example.write_text(broken_code, encoding="utf-8")
     broken = build(tmp_path / "docs")
     assert broken.returncode != 0
     assert re.search(r"seekr\.rst:\d+: WARNING: Include file .*seekr_alignment\.py' not found", broken.stderr)
@@ -50,16 +53,23 @@ def test_every_example_is_shown() -> None:
 
 @pytest.mark.parametrize(("page", "included", "marks"), INCLUDES, ids=lambda value: Path(str(value)).name)
 def test_what_is_included_is_there(page: Path, included: str, marks: list[str]) -> None:
-    text = (page.parent / included).read_text()
+    text = (page.parent / included).read_text(encoding="utf-8")
     assert [mark for mark in marks if mark not in text] == []
 
 
 def test_the_test_in_the_readme_is_one_that_runs() -> None:
-    test = (PROJECT / "tests" / "user" / "test_my_dag.py").read_text()
-    assert f"```python\n{test[test.index('import json') :]}```" in (PROJECT / "README.md").read_text()
+    test = (PROJECT / "tests" / "user" / "test_my_dag.py").read_text(encoding="utf-8")
+    assert f"```python\n{test[test.index('import json') :]}```" in (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not link.startswith(("https://", "#"))]
+    assert links
+    assert [link for link in links if not (PROJECT / link).exists()] == []
 
 
 def test_every_picture_is_shown() -> None:
-    pages = "".join(page.read_text() for page in (PROJECT / "docs").glob("*.rst"))
-    shown = re.findall(r"image:: images/(\S+)", pages)
+    pages = "".join(page.read_text(encoding="utf-8") for page in (PROJECT / "docs").glob("*.[rm]*"))
+    shown = re.findall(r"(?:image:: |\]\()images/([^\s)]+)", pages)
     assert sorted(shown) == sorted(path.name for path in (PROJECT / "docs" / "images").iterdir())

@@ -21,8 +21,9 @@ from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
 from airflow.triggers.base import BaseTrigger
 
 import airflow_provider_nugen
+from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.services import SERVICES
 from airflow_provider_nugen.get_provider_info import get_provider_info
-from airflow_provider_nugen.hooks.forms import FORMS, Form
 
 PACKAGE = "airflow-provider-nugen"
 INFO = get_provider_info()
@@ -81,7 +82,7 @@ def test_airflow_finds_the_metadata_by_the_entry_point() -> None:
 
 def test_every_entry_belongs_to_an_integration() -> None:
     integrations = {integration["integration-name"] for integration in INFO["integrations"]}
-    assert integrations == {form.label for form in FORMS}
+    assert integrations == {service.name for service in SERVICES}
     assert {entry["integration-name"] for kind in LISTED for entry in INFO[kind]} == integrations
 
 
@@ -92,12 +93,12 @@ def test_every_class_for_dags_is_in_a_module_that_is_listed_and_no_other_module_
     assert listed_modules(kind) == set(classes.values())
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
-def test_the_hook_class_of_a_connection_type_can_be_imported(form: Form) -> None:
-    (entry,) = [entry for entry in INFO["connection-types"] if entry["connection-type"] == form.conn_type]
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.conn_type)
+def test_the_hook_class_of_a_connection_type_can_be_imported(service: Service) -> None:
+    (entry,) = [entry for entry in INFO["connection-types"] if entry["connection-type"] == service.conn_type]
     module, name = entry["hook-class-name"].rsplit(".", 1)
     assert for_dags("hooks")[name] == module
-    assert entry["hook-name"] == form.label
+    assert entry["hook-name"] == service.name
 
 
 def test_every_module_can_be_imported() -> None:
@@ -108,11 +109,26 @@ def test_the_metadata_alone_imports_neither_airflow_nor_a_client() -> None:
     heavy = "{'airflow', 'requests', 'aiohttp', 'pydantic'}"
     code = f"""
 import sys
+from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.services import SERVICES
 from airflow_provider_nugen.get_provider_info import get_provider_info
 get_provider_info()
 print({heavy} & sys.modules.keys())
 """
     assert run("-c", code).strip() == "set()"
+
+
+def test_a_dag_file_that_imports_sensors_and_operators_loads_no_http_library() -> None:
+    modules = sorted(listed_modules("sensors") | listed_modules("operators") | listed_modules("hooks"))
+    code = f"""
+import sys
+import airflow.sdk
+from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
+loaded = set(sys.modules)
+import {", ".join(modules)}
+print(sorted({{"aiohttp", "requests", "urllib3", "yarl", "tenacity", "rich"}} & (sys.modules.keys() - loaded)))
+"""
+    assert run("-c", code).strip() == "[]"
 
 
 # What Airflow makes of it.
@@ -174,7 +190,7 @@ def test_airflow_finds_both_hooks_without_a_warning() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         hooks = ProvidersManager().hooks
-        found = [hooks[form.conn_type] for form in FORMS]
+        found = [hooks[service.conn_type] for service in SERVICES]
     assert not [warning for warning in caught if "airflow_provider_nugen" in str(warning.message)]
     assert [(hook.hook_name, hook.connection_testable) for hook in found if hook] == [
         ("Nugen", True),
@@ -190,26 +206,26 @@ print("FORMS", json.dumps({meta.connection_type: meta.model_dump() for meta in H
 """
 
 
-def form_of_the_ui(form: Form) -> dict[str, Any]:
+def form_of_the_ui(service: Service) -> dict[str, Any]:
     printed = run("-c", FORMS_OF_THE_UI)
-    shown: dict[str, Any] = json.loads(printed.split("FORMS ")[-1])[form.conn_type]
+    shown: dict[str, Any] = json.loads(printed.split("FORMS ")[-1])[service.conn_type]
     return shown
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
-def test_the_form_of_the_ui_has_the_standard_fields_that_mean_something(form: Form) -> None:
-    fields = form_of_the_ui(form)["standard_fields"]
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.conn_type)
+def test_the_form_of_the_ui_has_the_standard_fields_that_mean_something(service: Service) -> None:
+    fields = form_of_the_ui(service)["standard_fields"]
     assert {name for name, field in fields.items() if field and field["hidden"]} == {"login", "url_schema"}
-    assert (fields["host"]["title"], fields["host"]["placeholder"]) == ("Base URL", form.url)
+    assert (fields["host"]["title"], fields["host"]["placeholder"]) == ("Base URL", service.base_url)
     assert fields["password"]["title"] == "API key"
     assert "without 'Bearer'" in fields["password"]["placeholder"]
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
-def test_the_form_of_the_ui_has_every_extra_in_our_order(form: Form) -> None:
-    shown = form_of_the_ui(form)["extra_fields"]
-    assert list(shown) == [field.name for field in form.fields]
-    for field in form.fields:
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.conn_type)
+def test_the_form_of_the_ui_has_every_extra_in_our_order(service: Service) -> None:
+    shown = form_of_the_ui(service)["extra_fields"]
+    assert list(shown) == [field.name for field in service.extras]
+    for field in service.extras:
         of_field = shown[field.name]
         assert (of_field["schema"]["title"], of_field["description"]) == (field.label, field.description)
         assert of_field["schema"].get("enum", []) == list(field.choices)
@@ -218,12 +234,12 @@ def test_the_form_of_the_ui_has_every_extra_in_our_order(form: Form) -> None:
         assert of_field["value"] in (field.default, None if field.default is None else str(field.default))
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.conn_type)
-def test_airflow_3_1_finds_the_methods_in_the_hook_class_itself(form: Form) -> None:
-    module, name = form.hook_class_name.rsplit(".", 1)
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.conn_type)
+def test_airflow_3_1_finds_the_methods_in_the_hook_class_itself(service: Service) -> None:
+    module, name = service.hook_class_name.rsplit(".", 1)
     hook_class = getattr(importlib.import_module(module), name)
     assert {"get_connection_form_widgets", "get_ui_field_behaviour"} <= vars(hook_class).keys()
     behaviour = hook_class.get_ui_field_behaviour()
     jsonschema.validate(behaviour, schema("customized_form_field_behaviours.schema.json"))
-    (entry,) = [entry for entry in INFO["connection-types"] if entry["connection-type"] == form.conn_type]
+    (entry,) = [entry for entry in INFO["connection-types"] if entry["connection-type"] == service.conn_type]
     assert {key.replace("_", "-"): value for key, value in behaviour.items()} == entry["ui-field-behaviour"]

@@ -34,7 +34,9 @@ print(json.dumps({"from": airflow_provider_nugen.__file__, "modules": names}))
 
 
 def run(*command: str | Path, **options: Any) -> str:
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900, check=False, **options)
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        list(map(str, command)), capture_output=True, text=True, timeout=900, check=False, **options
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -100,7 +102,16 @@ def test_the_sdist_has_what_is_needed_to_go_on_working(dist: Path) -> None:
     (path,) = dist.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         top = {name.split("/")[1] for name in archive.getnames()}
-    assert {"airflow_provider_nugen", "demo", "docs", "example_dags", "tests", "Makefile", "pyproject.toml"} <= top
+    assert {
+        "airflow_provider_nugen",
+        "demo",
+        "devtools",
+        "docs",
+        "example_dags",
+        "tests",
+        "Makefile",
+        "pyproject.toml",
+    } <= top
     assert {"README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE", "PKG-INFO"} <= top
 
 
@@ -125,7 +136,7 @@ def test_the_simulator_explains_itself(installed: Path, clean: dict[str, Any]) -
 
 
 def test_the_simulator_starts_answers_and_stops(installed: Path, clean: dict[str, Any]) -> None:
-    command = [installed, "-m", "airflow_provider_nugen.simulator", "--port", "0"]
+    command = [str(installed), "-m", "airflow_provider_nugen.simulator", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, **clean) as simulator:
         try:
             assert simulator.stdout is not None

@@ -1,0 +1,1 @@
+"""What the two services say: endpoints, models, kinds of job. No Airflow, no I/O, no clock."""

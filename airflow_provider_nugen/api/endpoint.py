@@ -17,10 +17,12 @@ from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.safe import is_suspicious, safe_json
+from airflow_provider_nugen.api.service import AUTO, Service
 
 T = TypeVar("T")
 V = TypeVar("V")
+V_co = TypeVar("V_co", covariant=True)
 
 #: Statuses after which the same request can succeed later.
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
@@ -29,13 +31,17 @@ MAX_WORDS = 1000
 #: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
 #: that walks through it (Airflow's too) has its own, different limits.
 MAX_DEPTH = 100
+#: An integer of so many digits or more is read as a float; none of 64 bits has as many.
+MAX_DIGITS = 30
+#: Of a list of errors so many are shown.
+MAX_ERRORS = 10
 
 
 @dataclass(frozen=True)
-class PerRevision(Generic[V]):
+class PerRevision(Generic[V_co]):
     """Something that differs between the API revisions of a service; ``None`` = not there."""
 
-    values: Mapping[str, V]
+    values: Mapping[str, V_co]
 
     def first(self) -> Any:
         """Return the value of the first revision that has one."""
@@ -64,12 +70,14 @@ class Upload:
     :param name: the file's name as the service shall see it.
     :param open: opens the file for reading; called by the transport when it sends.
     :param revision: the API revision that this form of the file is for; ``None`` = for all.
+    :param size: its size in bytes, where whoever sends it knows it.
     """
 
     field: str
     name: str
     open: Callable[[], BinaryIO]
     revision: str | None = None
+    size: int = 0
 
 
 @dataclass(slots=True)
@@ -88,7 +96,12 @@ class RawResponse:
     """
     An answer as a transport received it, the body complete and at most as long as allowed.
 
-    ``revision`` is the API revision that the request was made for.
+    :param status: the HTTP status.
+    :param body: the body, unpacked.
+    :param retry_after: the header ``Retry-After`` as sent.
+    :param deprecation: the header ``Deprecation`` as sent.
+    :param revision: the API revision that the request was made for.
+    :param date: the header ``Date`` as sent: the service's clock.
     """
 
     status: int
@@ -96,6 +109,23 @@ class RawResponse:
     retry_after: str | None = None
     deprecation: str | None = None
     revision: str = ""
+    date: str | None = field(default=None, compare=False)
+    _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def json(self) -> Any:
+        """
+        Parse the body, once; the values are safe for Airflow (see :mod:`~airflow_provider_nugen.api.safe`).
+
+        :raises ValueError: if it is not JSON, or nested too deeply.
+        """
+        if not self._parsed:
+            self._parsed.append(_parse(self.body))
+        return self._parsed[0]
+
+    def replace_body(self, body: bytes) -> None:
+        """Put another body in the place of one that must not be seen."""
+        self.body = body
+        self._parsed.clear()
 
 
 @dataclass(frozen=True)
@@ -109,7 +139,8 @@ class Endpoint(Generic[T]):
     :param path: the path template; ``{alignment_id}`` and the like become quoted path segments.
     :param read: turns the parsed JSON body into the result, or one reader per revision; raises ``ValueError`` if it
         cannot.
-    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's.
+    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's. A dot leads into
+        an object: ``training_config.model``; an object of that name is completed, not replaced.
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
     :param idempotent: a POST that can be sent twice without harm.
@@ -166,21 +197,35 @@ class Call(Generic[T]):
     uploads: Sequence[Upload] = ()
 
     def context(self, conn_id: str) -> str:
-        """Say what is tried, for errors: service, connection, operation, id."""
+        """Return what is tried, for errors: service, connection, operation, id."""
         of = ", ".join(f"{name} {value!r}" for name, value in self.ids.items())
         service, operation = self.endpoint.service.name, self.endpoint.operation
         return f"{service} (connection {conn_id!r}): {operation}" + (f" of {of}" if of else "")
 
+    def exists_in(self, revision: str) -> bool:
+        """Return whether an API revision has this call, with all the fields and files that are bound to it."""
+        endpoint, values = self.endpoint, self.values
+        if _in_revision(endpoint.path, revision) is None:
+            return False
+        if self.uploads and not any(upload.revision in (None, revision) for upload in self.uploads):
+            return False
+        return not values or all(
+            _in_revision(name, revision) is not None
+            for names in (endpoint.body, endpoint.query)
+            for ours, name in names.items()
+            if ours in values
+        )
+
     def request(self, revision: str, conn_id: str) -> Request:
         """
-        Say what to send.
+        Build what to send.
 
-        :param revision: the connection's ``api_revision``.
+        :param revision: the API revision to speak; ``auto`` means the service's likeliest.
         :param conn_id: the connection, for errors.
-        :raises InvalidInputError: for an id that is no path segment, or a field that this revision lacks.
+        :raises InvalidInputError: for an id that is not a path segment, or a field that this revision lacks.
         """
         try:
-            return self._request(revision)
+            return self._request(self.endpoint.service.revisions[0] if revision == AUTO else revision)
         except errors.InvalidInputError as e:
             e.context = self.context(conn_id)
             raise
@@ -199,7 +244,7 @@ class Call(Generic[T]):
         if endpoint.multipart:
             uploads = [upload for upload in self.uploads if upload.revision in (None, revision)]
             return Request(endpoint.method, target, form=body, uploads=uploads)
-        return Request(endpoint.method, target, json=body if endpoint.body else None)
+        return Request(endpoint.method, target, json=_nested(body) if endpoint.body else None)
 
     def _renamed(self, names: Mapping[str, Name], revision: str) -> dict[str, Any]:
         renamed = {}
@@ -219,13 +264,13 @@ class Call(Generic[T]):
         Turn an answer into the result.
 
         :raises ResponseError: for every status other than 2xx.
-        :raises UnreadableResponseError: for a body that is no JSON or lacks what is needed.
+        :raises UnreadableResponseError: for a body that is not JSON or lacks what is needed.
         """
         try:
-            payload = _parse(response.body)
-        except (ValueError, RecursionError) as e:
+            payload = response.json()
+        except ValueError as e:
             if 200 <= response.status < 300:
-                why = "it is no JSON" if isinstance(e, json.JSONDecodeError) else f"it cannot be read as JSON ({e})"
+                why = "it is not JSON" if isinstance(e, json.JSONDecodeError) else f"it cannot be read as JSON ({e})"
                 raise self._unreadable(response, why, conn_id) from None
             payload = None
         if not 200 <= response.status < 300:
@@ -273,10 +318,36 @@ class Call(Generic[T]):
         return error
 
 
+def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the objects that dotted names lead into; a field of its own wins over one of a whole object."""
+    nested: dict[str, Any] = {}
+    for name, value in sorted(fields.items(), key=lambda field: "." in field[0]):
+        outer, _, inner = name.partition(".")
+        nested[outer] = {**nested.get(outer, {}), inner: value} if inner else value
+    return nested
+
+
 def _parse(body: bytes) -> Any:
-    payload = json.loads(body) if body else None
-    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
-        return payload  # cannot be nested deeper than that; nearly always so
+    if not body:
+        return None
+    # A name in another encoding, somewhere in an answer, must not hide the rest of it.
+    text = body.decode("utf-8-sig", "replace")
+    suspicious = is_suspicious(body)
+    try:
+        payload = json.loads(text, parse_int=_parse_long if suspicious else None)
+    except RecursionError:
+        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # else it cannot be nested more deeply; nearly always so
+        _check_depth(payload)
+    return safe_json(payload) if suspicious else payload
+
+
+def _parse_long(digits: str) -> int | float:
+    # Python refuses to read very long integers.
+    return int(digits) if len(digits) < MAX_DIGITS else float(digits)
+
+
+def _check_depth(payload: Any) -> None:
     level = [payload]
     for _ in range(MAX_DEPTH):
         level = [
@@ -286,7 +357,7 @@ def _parse(body: bytes) -> Any:
             for child in (node.values() if isinstance(node, dict) else node)
         ]
         if not level:
-            return payload
+            return
     raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
@@ -302,23 +373,23 @@ def path_segment(value: object, name: str, context: str = "") -> str:
         raise errors.InvalidInputError(
             f"{name} is {value!r}, so there is nothing to ask for.",
             context=context,
-            hint=f"Pass {name}; if it comes from an XCom, check that the task before handed it on.",
+            hint=f"Pass {name}; if it comes from an XCom, check that the upstream task pushed this XCom.",
         )
     if text in (".", ".."):
         raise errors.InvalidInputError(f"{name} {text!r} cannot be an id.", context=context)
     try:
         return quote(text, safe="")
     except UnicodeEncodeError:
-        raise errors.InvalidInputError(f"{name} {text!r} is no valid text.", context=context) from None
+        raise errors.InvalidInputError(f"{name} {text!r} is not valid text.", context=context) from None
 
 
 def error_message(payload: object) -> str:
     """
-    Find what a service says in an error body.
+    Return what a service says in an error body.
 
     Nugen answers FastAPI's shapes, ``{"detail": text}`` and ``{"detail": [{"loc", "msg", "type"}]}``, and for a
     duplicate document an object; SeekrFlow ``{"error", "message", "status", "requestUrl"}``, and for 422
-    FastAPI's (sources: api facts of both services, section "Errors").
+    FastAPI's (see the pages of both services in the documentation).
     """
     if not isinstance(payload, Mapping):
         return ""
@@ -327,7 +398,7 @@ def error_message(payload: object) -> str:
         if isinstance(words, str) and words.strip():
             return words.strip()
         if isinstance(words, list) and words:
-            return "; ".join(map(_field_words, words))
+            return "; ".join(map(_field_words, words[:MAX_ERRORS]))
         if isinstance(words, Mapping):
             return error_message(words) or json.dumps(words, default=str)
     return ""

@@ -1,7 +1,7 @@
 """The error tree of both services.
 
 Every error says what was tried, on which id, through which connection, what the service said, and what to do
-next. The waiter and the operators only look at the class attributes: whether the same request can succeed
+next. The waiter and the operators only read the class attributes: whether the same request can succeed
 later (``transient``) and whether the service may already have acted on it (``maybe_processed``).
 """
 
@@ -10,6 +10,8 @@ from __future__ import annotations
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
+
+from airflow_provider_nugen.api.safe import safe_text
 
 
 class ApiError(Exception):
@@ -26,10 +28,12 @@ class ApiError(Exception):
     transient: ClassVar[bool] = False
 
     def __init__(self, problem: str, *, context: str = "", hint: str | None = None) -> None:
+        # A service, a library or an id may have put anything into them.
+        problem = safe_text(problem)
         super().__init__(problem)
         self.problem = problem
-        self.context = context
-        self.hint = hint
+        self.context = safe_text(context)
+        self.hint = hint and safe_text(hint)
         #: The service may have acted on the request although it did not say so.
         self.maybe_processed = False
         #: The ``Retry-After`` header as sent: seconds, or an HTTP date.
@@ -71,7 +75,7 @@ class CertificateError(ApiError):
 
 
 class UnreadableResponseError(ApiError):
-    """A success status came with a body that is no JSON, too large, or lacks what is needed."""
+    """A success status came with a body that is not JSON, too large, or lacks what is needed."""
 
     transient = True
 
@@ -133,6 +137,6 @@ def retry_after_seconds(header: str | None, now: float) -> float | None:
         return float(text[:12])
     try:
         date = parsedate_to_datetime(text)
+        return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, 0.0)
     except (ValueError, TypeError, OverflowError):
         return None
-    return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, 0.0)

@@ -1,8 +1,8 @@
 """
 What a kind of job is: one declaration.
 
-A :class:`JobKind` says which endpoint tells the status, how its words map to the four states, which ids a
-finished job hands on, and what else its service says about a job: the reason of a failure, when it expects to
+A :class:`JobKind` says which endpoint tells the status, how its words map to the four states, which XComs a
+finished job pushes, and what else its service says about a job: the reason of a failure, when it expects to
 be done. Sensors, triggers and operators know kinds only by their declaration.
 """
 
@@ -34,7 +34,7 @@ class JobState(StrEnum):
 RUNNING, SUCCEEDED, FAILED, CANCELLED = JobState
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class JobStatus:
     """
     What one answer says about a job.
@@ -48,8 +48,8 @@ class JobStatus:
     :param reason: why the job failed, in the service's words.
     :param warning: what a person should know although the job succeeded.
     :param stall_reason: what it means when the job stays like this for long.
-    :param missing_field: a field that a finished job must have and this answer does not; worth a look at the detail.
-    :param needs_action: it ends a wait, but the job is not over: it goes on when a person has acted.
+    :param missing_field: a field that a finished job must have and this answer does not; the detail may have it.
+    :param needs_action: it ends a wait, but the job is not over: it continues when a person has acted.
     """
 
     state: JobState
@@ -66,7 +66,7 @@ class JobStatus:
 
     @property
     def is_terminal_failure(self) -> bool:
-        """The job is over without success, so there is nothing to go on with."""
+        """Whether the job is over without success, so that nothing can be adopted."""
         return self.state in (FAILED, CANCELLED) and not self.needs_action
 
 
@@ -74,8 +74,8 @@ def progress_bounds(progress: Progress | None) -> tuple[float, float] | None:
     """
     Read how far a job is, at least and at most, from 0 to 1; services count in whole units.
 
-    Per cent as a number or text, or text such as ``"5/10 questions"``. Sources: Nugen facts, "Shapes" (``progress`` of
-    alignments and evaluations); SeekrFlow facts, "Alignment job" (older servers send text).
+    Per cent as a number or text, or text such as ``"5/10 questions"`` (``docs/nugen-api.rst``, "Shapes";
+    ``docs/seekr-api.rst``, "Alignment jobs").
     """
     if isinstance(progress, str):
         match = _PROGRESS.match(progress)
@@ -93,6 +93,23 @@ _PROGRESS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})|%|$)")
 
 
 @dataclass(frozen=True)
+class Supplement(Generic[M]):
+    """
+    What another endpoint adds to the status of a job, for the log and for the reason of a failure.
+
+    A wait never depends on it: if it cannot be read, the status counts without it.
+
+    :param endpoint: the endpoint; its path has the same id as that of the status.
+    :param is_wanted: decides whether an answer lacks it.
+    :param add: returns the answer with what the endpoint said.
+    """
+
+    endpoint: Endpoint[Any]
+    is_wanted: Callable[[M], bool]
+    add: Callable[[M, Any], M]
+
+
+@dataclass(frozen=True)
 class JobKind(Generic[M]):
     """
     One kind of job.
@@ -102,10 +119,13 @@ class JobKind(Generic[M]):
     :param id_name: the argument and path parameter that names the job.
     :param status: the endpoint that tells the status.
     :param status_map: status words in upper case, and what they mean.
-    :param xcom_keys: fields of the final status that are handed on as XComs of their own.
-    :param detail: the endpoint of the same model that tells more, for a finished job that lacks something.
+    :param xcom_keys: fields of the final status that are pushed as XComs of their own.
+    :param detail: another endpoint that tells the status, of the same model: for a finished job that lacks
+        something, and for a status endpoint that keeps failing.
     :param cancel: the endpoint that cancels the job, where the service has one.
-    :param interpret: adds to the reading what words alone do not say; gets the answer, the reading so far and
+    :param supplement: what is asked for beside the status.
+    :param stands: a job that is done stands and costs money until it is cancelled: a deployment.
+    :param interpret: returns what the answer means beyond its word; gets the answer, what the word alone means and
         the previous status word.
     """
 
@@ -117,7 +137,9 @@ class JobKind(Generic[M]):
     xcom_keys: tuple[str, ...] = ()
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
-    interpret: Callable[[M, JobStatus, str | None], None] | None = None
+    supplement: Supplement[M] | None = None
+    stands: bool = False
+    interpret: Callable[[M, JobStatus, str | None], JobStatus] | None = None
 
     @property
     def service(self) -> Service:
@@ -125,35 +147,37 @@ class JobKind(Generic[M]):
         return self.status.service
 
     def call(self, job_id: object, *, detail: bool = False) -> Call[M]:
-        """Ask for the status of a job, or for its detail."""
+        """Build the call for the status of a job, or for its detail."""
         endpoint = self.detail if detail and self.detail else self.status
         return endpoint.call(**{self.id_name: job_id})
 
+    def goes_on(self, job_status: JobStatus) -> bool:
+        """Return whether a job runs, or stands, and costs money until it is cancelled."""
+        return job_status.state is RUNNING or (self.stands and job_status.state is SUCCEEDED)
+
     def subject(self, job_id: object) -> str:
-        """Name a job in messages: ``alignment 'a-1'``."""
+        """Return a job's name for messages: ``alignment 'a-1'``."""
         return f"{self.label} {str(job_id)!r}"
 
     def state(self, word: str | None) -> JobState | None:
-        """Look a status word up, in any case; ``None`` for one that is not in the table."""
+        """Return what a status word means, in any case; ``None`` for one that is not in the table."""
         return self.status_map.get(word.upper()) if word else None
 
     def status_from_word(self, word: str) -> JobStatus:
-        """Say what a status word alone means."""
+        """Return what a status word alone means."""
         state = self.state(word)
         return JobStatus(state or RUNNING, word, is_known_status=state is not None)
 
     def reading(self, answer: M, previous: str | None = None) -> JobStatus:
         """
-        Say what an answer means.
+        Return what an answer means.
 
         :param answer: the parsed response.
-        :param previous: the status word of the look before, where there was one.
+        :param previous: the status word of the previous poll, where there was one.
         """
-        reading = self.status_from_word(answer.status)  # type: ignore[attr-defined]  # every model of a kind has a status
-        if self.interpret:
-            self.interpret(answer, reading, previous)
-        return reading
+        job_status = self.status_from_word(answer.status)  # type: ignore[attr-defined]  # every kind's model has it
+        return self.interpret(answer, job_status, previous) if self.interpret else job_status
 
-    def result(self, answer: M, reading: JobStatus) -> dict[str, Any]:
-        """Make the JSON dict that a finished wait returns: the final status, and ``state`` as we read it."""
-        return {**answer.model_dump(mode="json"), "state": str(reading.state)}
+    def result(self, answer: M, job_status: JobStatus) -> dict[str, Any]:
+        """Build the JSON dict that a finished wait returns: the final status, and ``state`` as we read it."""
+        return {**answer.model_dump(mode="json"), "state": str(job_status.state)}

@@ -1,0 +1,1 @@
+"""Connections, and the HTTP clients of both services."""

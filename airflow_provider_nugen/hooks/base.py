@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseHook
-from tenacity import AsyncRetrying, RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
-from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse
 from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
+from airflow_provider_nugen.hooks.deprecation import log_deprecation
+from airflow_provider_nugen.hooks.failures import explained
+from airflow_provider_nugen.hooks.revision import spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import AsyncTransport, SyncTransport, add_context
+from airflow_provider_nugen.hooks.transport import sync_transport
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from tenacity import RetryCallState
+
+    from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
 
-#: A call of a hook is sent at most so many times ...
-ATTEMPTS = 4
-#: ... and never waits longer than so many seconds between two of them.
-LONGEST_PAUSE = 60.0
-#: Operations whose deprecation this process has logged.
-_deprecated: set[str] = set()
-
-
-async def _upload(settings: Settings, request: Request) -> RawResponse:
-    transport = await AsyncTransport.open(settings)
-    try:
-        return await transport.send(request)
-    finally:
-        await transport.close()
+#: A call of a hook is sent at most this many times ...
+MAX_ATTEMPTS = 4
+#: ... and never waits longer than this between two of them, in seconds.
+MAX_RETRY_WAIT = 60.0
 
 
 class ServiceHook(BaseHook):
     """
     Talks to one service through one Airflow connection.
+
+    Use it in a ``with`` block, which closes the session at its end; blocks may be nested. A hook that was closed opens
+    another session, and reads the connection again, when it is used again.
 
     :param conn_id: the connection.
     """
@@ -51,15 +52,46 @@ class ServiceHook(BaseHook):
     def __init__(self, conn_id: str) -> None:
         super().__init__()
         self.conn_id = conn_id
+        self._settings: Settings | None = None
+        self._transport: SyncTransport | None = None
+        self._was_read = False
+        self._blocks = 0
 
-    @cached_property
+    def __enter__(self) -> Self:
+        """Enter a block at whose end the session is closed."""
+        self._blocks += 1
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the session at the end of the outermost block."""
+        self._blocks -= 1
+        if not self._blocks:
+            self.close()
+
+    # The connection.
+
+    @property
     def settings(self) -> Settings:
         """
         The connection, read once.
 
         :raises ConnectionSettingsError: if it is missing, incomplete or contradictory.
+        :raises TransportError: if Airflow cannot be asked for it right now.
         """
-        settings = read_settings(self.service, self.conn_id)
+        return self._read()
+
+    @property
+    def revision(self) -> str:
+        """The API revision that calls are sent in: the connection's, or the one that the service spoke last."""
+        return spoken_revision(self.settings).revision
+
+    def _read(self, known_to_exist: bool = False) -> Settings:
+        if self._settings is not None:
+            return self._settings
+        settings = read_settings(self.service, self.conn_id, known_to_exist=known_to_exist or self._was_read)
+        self._settings, self._was_read = settings, True
         if settings.unknown_extras:
             self.log.warning(
                 "%s (connection %r): unknown extras %s are ignored.",
@@ -69,47 +101,73 @@ class ServiceHook(BaseHook):
             )
         return settings
 
-    @cached_property
-    def _transport(self) -> SyncTransport:
-        return SyncTransport(self.settings)
-
-    def get_conn(self) -> Any:
-        """Return the ``requests`` session, with the key in its headers."""
-        return self._transport.session
-
-    def close(self) -> None:
-        """Close the session; the hook opens another one, and reads the connection again, when it is used again."""
-        if "_transport" in self.__dict__:
-            self.__dict__.pop("_transport").close()
-        self.__dict__.pop("settings", None)
-
     def reread(self) -> bool:
         """
-        Read the connection again.
+        Read the connection again because the service refused its key.
 
         :return: whether it has changed.
+        :raises TransportError: if it is not found any more, or Airflow cannot be asked for it right now.
         """
         before = self.settings
         self.close()
         return self.settings != before
 
-    def fetch(self, call: Call[Any]) -> RawResponse:
+    # The session.
+
+    def _open(self) -> SyncTransport:
+        if self._transport is None:
+            self._transport = sync_transport(self.settings)
+        return self._transport
+
+    def get_conn(self) -> Any:
+        """Return the ``requests`` session, with the key in its headers."""
+        return self._open().session
+
+    def close(self) -> None:
+        """Close the session and forget the connection."""
+        transport, self._transport = self._transport, None
+        self._settings = None
+        if transport is not None:
+            transport.close()
+
+    # Sending.
+
+    def fetch(self, call: Call[Any], *, known_to_exist: bool = False) -> RawResponse:
         """
         Send one call, without retrying and without reading the answer.
 
+        What was not processed is sent once more: after a 401, with the connection read again, and after the router's
+        own 404 if the API revision is open.
+
+        :param call: the call.
+        :param known_to_exist: the connection has been read before, by another process perhaps: that it is not found
+            is a passing failure then. A hook that has read it knows that by itself.
+        :raises WrongRouteError: if no API revision that may be spoken has the path.
         :raises ApiError: if no answer came, explained.
         """
-        settings = self.settings
-        try:
-            request = call.request(settings.revision, self.conn_id)
-            # requests would read a file into memory before it sends it.
-            response = asyncio.run(_upload(settings, request)) if request.uploads else self._transport.send(request)
-            if response.deprecation and call.endpoint.operation not in _deprecated:
-                _deprecated.add(call.endpoint.operation)
-                self.log.warning("%s says that %r is deprecated.", self.service.name, call.endpoint.operation)
+        self._read(known_to_exist)
+        response = self._ask_in_any_revision(call)
+        if response.status == 401:
+            self.reread()
+            response = self._ask_in_any_revision(call)
+        log_deprecation(call, response)
+        return response
+
+    def _ask_in_any_revision(self, call: Call[Any]) -> RawResponse:
+        revision = spoken_revision(self.settings)
+        response = self._ask(call, revision.first_for(call))
+        other = revision.next_for(call, response)
+        if other is None:
             return response
-        except ApiError as e:
-            raise add_context(e, call, settings) from None
+        answer = self._ask(call, other)
+        revision.next_for(call, answer, response)
+        return answer
+
+    def _ask(self, call: Call[Any], revision: str) -> RawResponse:
+        with explained(call, self.settings):
+            response = self._open().send(call.request(revision, self.conn_id))
+        response.revision = revision
+        return response
 
     def send(self, call: Call[T]) -> T:
         """
@@ -128,12 +186,16 @@ class ServiceHook(BaseHook):
 
         :raises ApiError: the last failure.
         """
-        result: T = Retrying(**_policy(call.endpoint))(self.send, call)
+        from tenacity import Retrying
+
+        result: T = Retrying(**_retry_policy(call.endpoint))(self.send, call)
         return result
 
     async def arequest(self, call: Call[T]) -> T:
         """Send a call without blocking the event loop, as :meth:`request` does."""
         return await arequest(self.service, self.conn_id, call)
+
+    # The Test button.
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -142,13 +204,12 @@ class ServiceHook(BaseHook):
         :return: whether it works, and a message for a person.
         """
         try:
-            messages = [message for call in self._test_calls() if (message := self._test(call))]
-            if unknown := self.settings.unknown_extras:
-                messages.append(f"Ignored, since unknown: the extras {', '.join(unknown)}.")
+            with self:
+                messages = [message for call in self._test_calls() if (message := self._test(call))]
+                if unknown := self.settings.unknown_extras:
+                    messages.append(f"Ignored, since unknown: the extras {', '.join(unknown)}.")
         except ApiError as e:
             return False, str(e)
-        finally:
-            self.close()
         return True, " ".join([f"{self.service.name} accepts the key.", *messages])
 
     def _test_calls(self) -> Sequence[Call[Any]]:
@@ -165,31 +226,36 @@ async def arequest(service: Service, conn_id: str, call: Call[T]) -> T:
 
     :raises ApiError: the last failure.
     """
+    from tenacity import AsyncRetrying
+
     client = AsyncClient.acquire(service, conn_id)
     try:
-        result: T = await AsyncRetrying(**_policy(call.endpoint))(client.send, call)
+        result: T = await AsyncRetrying(**_retry_policy(call.endpoint))(client.send, call)
         return result
     finally:
         await client.release()
 
 
-def _policy(endpoint: Endpoint[Any]) -> dict[str, Any]:
-    def worth_retrying(error: BaseException) -> bool:
+def _retry_policy(endpoint: Endpoint[Any]) -> dict[str, Any]:
+    """Return tenacity's arguments for an endpoint; imported here, since a DAG file that is parsed sends nothing."""
+    from tenacity import retry_if_exception, stop_after_attempt
+
+    def is_worth_retrying(error: BaseException) -> bool:
         return (
             isinstance(error, ApiError)
             and error.transient
             and (endpoint.is_idempotent or not error.maybe_processed)
-            and (retry_after_seconds(error.retry_after, time.time()) or 0) <= LONGEST_PAUSE
+            and (retry_after_seconds(error.retry_after, time.time()) or 0) <= MAX_RETRY_WAIT
         )
 
-    def pause(state: RetryCallState) -> float:
+    def seconds_to_wait(state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
         asked_for = retry_after_seconds(getattr(error, "retry_after", None), time.time())
         return float(2 ** (state.attempt_number - 1)) if asked_for is None else max(asked_for, 1.0)
 
     return {
-        "retry": retry_if_exception(worth_retrying),
-        "stop": stop_after_attempt(ATTEMPTS),
-        "wait": pause,
+        "retry": retry_if_exception(is_worth_retrying),
+        "stop": stop_after_attempt(MAX_ATTEMPTS),
+        "wait": seconds_to_wait,
         "reraise": True,
     }

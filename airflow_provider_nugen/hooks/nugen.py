@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ResponseError, TransientResponseError, WrongRouteError
+from airflow_provider_nugen.api.errors import (
+    ResponseError,
+    TransientResponseError,
+    UnauthorizedError,
+    UnreadableResponseError,
+)
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
 from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.service import AUTO
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
 
@@ -20,17 +26,14 @@ class NugenHook(ServiceHook):
     Talks to Nugen.
 
     The connection: Host = base URL (empty: the service's), Password = API key, sent as ``Authorization: Bearer``;
-    extras ``api_revision`` (``B``, the default, or ``C``), ``timeout`` (seconds, default 30), ``verify`` (bool or
-    path of a CA bundle), ``proxy``, ``allow_http``, ``max_requests_per_second``.
+    extras ``api_revision`` (``auto``, the default: the hook finds out; ``B`` or ``C``), ``timeout`` (seconds, default
+    30), ``verify`` (bool or path of a CA bundle), ``proxy``, ``allow_http``, ``max_requests_per_second``.
 
     :param nugen_conn_id: the Airflow connection.
     """
 
-    conn_name_attr = "nugen_conn_id"
-    default_conn_name = "nugen_default"
-    conn_type = "nugen"
-    hook_name = "Nugen"
     service = NUGEN
+    default_conn_name = "nugen_default"
 
     def __init__(self, nugen_conn_id: str = default_conn_name) -> None:
         super().__init__(nugen_conn_id)
@@ -64,18 +67,22 @@ class NugenHook(ServiceHook):
 
     def _test_calls(self) -> Sequence[Call[Any]]:
         # The first path is the same in all revisions: it tests address and key. The second differs, so that the
-        # router's own 404 tells a wrong api_revision; that there is no such alignment is the answer hoped for.
+        # router's own 404 tells the revision; that there is no such alignment is the answer hoped for.
         return (
             endpoints.BASE_MODELS.call(),
             endpoints.ALIGNMENT_STATUS.call(alignment_id="airflow-connection-test"),
         )
 
     def _test(self, call: Call[Any]) -> str:
-        try:
+        if call.endpoint is not endpoints.ALIGNMENT_STATUS:
             return super()._test(call)
-        except (WrongRouteError, TransientResponseError):
+        response = self.fetch(call)
+        try:
+            call.read(response, self.conn_id)
+        except (UnreadableResponseError, TransientResponseError, UnauthorizedError):
             raise
         except ResponseError:
-            if call.endpoint is not endpoints.ALIGNMENT_STATUS:
-                raise
-            return f"It speaks API revision {self.settings.revision}."
+            pass  # the endpoint is there
+        if self.settings.revision == AUTO:
+            return f"It was found to speak API revision {response.revision} (api_revision is {AUTO})."
+        return f"It speaks API revision {response.revision}."

@@ -1,5 +1,5 @@
 """
-How fast one process may ask a service through one connection.
+How fast one process may send requests through one connection.
 
 Pure: no clock, no sleeping. All waits of a triggerer share one :class:`RateLimiter` per connection: the budget of
 ``max_requests_per_second`` holds over all of them, and a 429 slows all of them down together.
@@ -10,23 +10,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: After a 429 the requests are at least so many seconds apart ...
+#: After a 429 the requests are at least this many seconds apart ...
 FIRST_GAP = 0.02
 #: ... twice as many after each further one, up to this.
-LONGEST_GAP = 2.0
+MAX_GAP = 2.0
 #: Each request that is answered makes the gap shorter by this factor.
 RECOVERY = 0.97
-#: After a 429 that does not say when to come back everybody pauses for so many seconds.
+#: After a 429 that does not say when to come back everybody pauses for this many seconds.
 PAUSE = 1.0
-#: Nobody pauses for others longer than so many seconds, whatever one answer says.
-LONGEST_PAUSE = 600.0
+#: Nobody pauses for others longer than this, in seconds, whatever one answer says.
+MAX_THROTTLE_WAIT = 600.0
 
 
 @dataclass(slots=True)
 class RateLimiter:
     """
-    Spaces requests. Whoever wants to send waits for :meth:`delay`, once more if it has grown meanwhile, then takes its
-    turn with :meth:`acquire`.
+    Spaces requests. Sleep for :meth:`delay` until it is 0, then call :meth:`acquire`.
 
     :param per_second: the most requests per second; ``None`` = no limit.
     """
@@ -38,14 +37,18 @@ class RateLimiter:
 
     def delay(self, now: float) -> float:
         """
-        Say how many seconds it is until the next request.
+        Return how many seconds it is until the next request.
 
         :param now: the time in seconds, of any clock that does not go back.
         """
         return max(self._next - now, 0.0)
 
     def acquire(self, now: float) -> None:
-        """Take the turn: the next request is a gap away."""
+        """
+        Take the turn: the next request is a gap away.
+
+        :param now: the time, as for :meth:`delay`.
+        """
         gap = max(self._gap, 1 / self.per_second if self.per_second else 0.0)
         if gap:
             # Who wakes a little late does not make all others later.
@@ -57,14 +60,14 @@ class RateLimiter:
         Slow everybody down: the service has answered 429.
 
         :param now: the time in seconds.
-        :param sent_at: when the request was sent that it refused.
-        :param retry_after: how many seconds it wants to be left alone, if it says so; obeyed up to
-            :data:`LONGEST_PAUSE`.
+        :param sent_at: when the refused request was sent.
+        :param retry_after: seconds after which the service wants to be asked again, if it says so; obeyed up to
+            :data:`MAX_THROTTLE_WAIT`.
         """
-        self._next = max(self._next, now + (PAUSE if retry_after is None else min(retry_after, LONGEST_PAUSE)))
+        self._next = max(self._next, now + (PAUSE if retry_after is None else min(retry_after, MAX_THROTTLE_WAIT)))
         if sent_at >= self._slowed_at:
             # A burst of refusals is one reason to slow down: the rest of it was under way already.
-            self._gap = min(max(self._gap * 2, FIRST_GAP), LONGEST_GAP)
+            self._gap = min(max(self._gap * 2, FIRST_GAP), MAX_GAP)
             self._slowed_at = now
 
     def speed_up(self) -> None:

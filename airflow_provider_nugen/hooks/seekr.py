@@ -25,11 +25,8 @@ class SeekrHook(ServiceHook):
     :param seekr_conn_id: the Airflow connection.
     """
 
-    conn_name_attr = "seekr_conn_id"
-    default_conn_name = "seekr_default"
-    conn_type = "seekr"
-    hook_name = "SeekrFlow"
     service = SEEKR
+    default_conn_name = "seekr_default"
 
     def __init__(self, seekr_conn_id: str = default_conn_name) -> None:
         super().__init__(seekr_conn_id)

@@ -1,0 +1,1 @@
+"""Operators that start, fetch, decide and clean up."""

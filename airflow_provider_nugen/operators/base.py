@@ -1,17 +1,29 @@
-"""What all operators have in common: sending one call, and how its failure ends the task."""
+"""What all operators have in common: sending one call, how its failure ends the task, and checking arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ApiError, NotReadyError
-from airflow_provider_nugen.compat import AirflowException, AirflowFailException
+from airflow_provider_nugen.api.errors import ApiError, NotReadyError, ResponseError, retry_after_seconds
+from airflow_provider_nugen.exceptions import (
+    InvalidArgumentError,
+    ProviderError,
+    RequestRejectedError,
+    ServiceUnreachableError,
+    final,
+)
+from airflow_provider_nugen.exceptions import NotReadyError as TaskNotReadyError
 from airflow_provider_nugen.tasks import ServiceTask
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
+
+    #: An id or text as a DAG passes it: text, a template, or what another task returned.
+    TextArg: TypeAlias = str | XComArg
+    #: The same for several of them.
+    ListArg: TypeAlias = Sequence[str | XComArg] | str | XComArg
 
 T = TypeVar("T")
 
@@ -22,27 +34,36 @@ class ServiceOperator(ServiceTask):
 
     A call that provably was not processed (connection refused, 429, 503 with ``Retry-After``), and a call that can be
     repeated without harm, is sent again a few times, and then fails the task so that a retry may go on. A call that the
-    service refuses fails it for good: ``AirflowFailException``.
+    service refuses fails it for good.
     """
 
     def send(self, call: Call[T]) -> T:
         """
         Send a call.
 
-        :raises AirflowFailException: if running the task again cannot help.
-        :raises AirflowException: if it can.
+        :raises RequestRejectedError: if running the task again cannot help.
+        :raises ServiceUnreachableError: if it can.
         """
         try:
-            return self.hook.request(call)
+            with self.session() as hook:
+                return hook.request(call)
         except ApiError as e:
             raise self.failed(e) from None
-        finally:
-            self.hook.close()
 
-    def failed(self, error: ApiError) -> AirflowException:
-        """Make the exception that ends the task: retryable if the same call can succeed later."""
-        later = error.transient or isinstance(error, NotReadyError)
-        return (AirflowException if later else AirflowFailException)(str(error))
+    def failed(self, error: ApiError) -> ProviderError:
+        """Build the exception that ends the task: retryable if the same call can succeed later."""
+        cls: type[ProviderError] = final(RequestRejectedError)
+        if isinstance(error, NotReadyError):
+            cls = TaskNotReadyError
+        elif error.transient:
+            cls = ServiceUnreachableError
+        return cls(
+            str(error),
+            service=self.hook_class.service.name,
+            conn_id=self.conn_id,
+            status=error.status if isinstance(error, ResponseError) else None,
+            retry_after=retry_after_seconds(error.retry_after, 0.0) if (error.retry_after or "").isdigit() else None,
+        )
 
     def push_xcoms(self, context: Context, ids: dict[str, Any]) -> dict[str, Any]:
         """Push ids as XComs of their own where they are not null, and return them."""
@@ -53,21 +74,68 @@ class ServiceOperator(ServiceTask):
         return ids
 
 
-def id_list(value: Sequence[str] | str | None, argument: str) -> list[str]:
+# What templates and XComs make of arguments.
+
+
+def invalid(message: str) -> ProviderError:
+    """Build the error for an argument that no retry can mend."""
+    return final(InvalidArgumentError)(message)
+
+
+@overload
+def text(value: object, argument: str, *, number: bool = ...) -> str: ...
+@overload
+def text(value: object, argument: str, *, optional: Literal[True], number: bool = ...) -> str | None: ...
+def text(value: object, argument: str, *, optional: bool = False, number: bool = False) -> str | None:
     """
-    Take ids as they come out of templates and XComs.
+    Read a text argument as it comes out of templates and XComs.
+
+    :param value: text.
+    :param argument: the operator's argument, for errors.
+    :param optional: ``None`` is allowed.
+    :param number: so is a number, which a template with native types makes of ``{{ ds_nodash }}``; it becomes text. Not
+        for ids, which would lose leading zeros.
+    :raises InvalidArgumentError: if it is something else, or blank.
+    """
+    if value is None and optional:
+        return None
+    if value is None:
+        raise invalid(f"{argument} is None: check that the upstream task pushed this XCom.")
+    if number and isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str):
+        raise invalid(
+            f"{argument} is not text, but {type(value).__name__} ({value!r:.200}). If a template with native types "
+            "makes this of it, put quotes around it."
+        )
+    if not value.strip():
+        raise invalid(f"{argument} is {value!r}: pass text that is not blank" + (", or None." if optional else "."))
+    return value
+
+
+def id_list(value: object, argument: str, *, optional: bool = False) -> list[str]:
+    """
+    Read ids as they come out of templates and XComs.
 
     :param value: several ids, or one.
     :param argument: the operator's argument, for errors.
-    :raises AirflowFailException: if there are none, or a template has turned the list into text.
+    :param optional: an empty list is allowed.
+    :raises InvalidArgumentError: if there are none, one of them is not an id, or a template has turned the list into
+        text.
     """
     if value is None:
-        raise AirflowFailException(f"{argument} is None: check that the task before handed the ids on.")
-    if not isinstance(value, str):
-        return list(value)
-    if value.lstrip().startswith(("[", "(")):
-        raise AirflowFailException(
-            f"{argument} is text, not a list: {value!r}. Set render_template_as_native_obj=True on the DAG, so that "
-            "templates keep the type of what they render."
-        )
-    return [value]
+        raise invalid(f"{argument} is None: check that the upstream task pushed this XCom.")
+    if isinstance(value, str):
+        if value.lstrip().startswith(("[", "(", "{")):
+            raise invalid(
+                f"{argument} is text, not a list: {value!r}. Set render_template_as_native_obj=True on the DAG, so "
+                "that templates keep the type of what they render."
+            )
+        return [text(value, argument)]
+    # What Airflow hands on lazily, the results of a mapped task, is a sequence, too.
+    if not isinstance(value, Sequence) or isinstance(value, bytes):
+        raise invalid(f"{argument} is {value!r}; it must be a list of ids.")
+    ids = [text(item, f"{argument}[{index}]") for index, item in enumerate(value)]
+    if not ids and not optional:
+        raise invalid(f"{argument} is empty: pass at least one id.")
+    return ids

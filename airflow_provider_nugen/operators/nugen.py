@@ -2,28 +2,48 @@
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from dataclasses import replace
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Literal
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import XComArg
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
-from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.errors import NotReadyError as ApiNotReadyError
+from airflow_provider_nugen.api.job import CANCELLED, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
-from airflow_provider_nugen.api.nugen.models import TaskStatus, existing_document_id
-from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
-from airflow_provider_nugen.gating import Condition, judge, table
-from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
+from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
+from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
+from airflow_provider_nugen.api.nugen.models import EvaluationResults, existing_document_id
+from airflow_provider_nugen.compat import AirflowSkipException
+from airflow_provider_nugen.exceptions import (
+    InvalidArgumentError,
+    JobCancelledError,
+    JobFailedError,
+    NotReadyError,
+    UploadError,
+    final,
+)
+from airflow_provider_nugen.gating import Condition, judge, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
-from airflow_provider_nugen.operators.base import ServiceOperator, id_list
-from airflow_provider_nugen.operators.files import LocalOrRemote, open_file
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
+from airflow_provider_nugen.operators.chat import AskModelOperator
+from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
+from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.tasks import WaitsForJob
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.operators.base import ListArg, TextArg
 
 
 class NugenOperator(ServiceOperator):
@@ -40,15 +60,23 @@ class NugenOperator(ServiceOperator):
         self.nugen_conn_id = nugen_conn_id
 
 
-class UploadDocumentsOperator(NugenOperator):
+class UploadDocumentsOperator(NugenOperator, StartOperator):
     """
-    Upload text files as documents. Wait for each with ``DocumentStatusSensor`` before it is used.
+    Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
     does no harm, and a changed file needs another name.
 
-    XComs: ``return_value`` = the list of document ids in the order of the files (so that a sensor can be expanded over
-    it), and the same as ``document_ids``.
+    With ``wait_for_completion`` the task waits until all documents can be used. XComs: ``return_value`` = the list of
+    their final statuses in the order of the files, and ``document_ids`` = their final ids.
+
+    Without it ``return_value`` = one dict per file: ``name``, ``task_id``, ``document_id``, ``ready``. In API revision
+    B an upload returns the id of a task, and ``document_id`` is null until the document is processed; in C, and of a
+    file that exists already, it is known at once, and ``task_id`` is null. ``DocumentStatusSensor`` takes the whole
+    list (``document_id=upload.output``), and pushes the final ids. ``document_ids`` is pushed if all are known.
+
+    ``uploads`` = these dicts in either case, also when the task fails half-way: a retry uploads only what is missing
+    (Airflow 3.3 and later; before, the service recognises the names).
 
     :param files: local paths, URLs such as ``s3://conn@bucket/key``, or ``ObjectStoragePath`` objects; at most 100 MB
         each, checked before anything is sent. Each is streamed.
@@ -56,10 +84,13 @@ class UploadDocumentsOperator(NugenOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id")
+    kind = jobs.DOCUMENT
+    template_fields: Sequence[str] = ("files", "categories", "nugen_conn_id", "poke_interval")
 
     #: The service's limit for one file, in bytes.
     max_bytes = 100 * 10**6
+    #: Seconds before each poll for a document that exists already, where only the list of documents tells its status.
+    list_delays: Sequence[float] = (0.0, *[5.0] * 12)
 
     def __init__(
         self, *, files: Sequence[LocalOrRemote] | LocalOrRemote, categories: Sequence[str] | None = None, **kwargs: Any
@@ -67,42 +98,134 @@ class UploadDocumentsOperator(NugenOperator):
         super().__init__(**kwargs)
         self.files = files
         self.categories = categories
+        self._uploads: list[dict[str, Any]] | None = None
 
-    def execute(self, context: Context) -> list[str]:
-        """Upload the files one by one; return the ids of their documents."""
-        one = isinstance(self.files, (str, Path, ObjectStoragePath))
-        files = cast("Sequence[LocalOrRemote]", [self.files] if one else self.files)
-        opened = [open_file(file, "files", limit=self.max_bytes) for file in files]
+    def execute(self, context: Context) -> Any:
+        """Upload the files one by one, and wait until they can be used if so told."""
+        uploads = self._uploads = self._upload_all(context)
+        if not self.wait_for_completion:
+            if all(upload["document_id"] for upload in uploads):
+                self.push_xcoms(context, {"document_ids": [upload["document_id"] for upload in uploads]})
+            return uploads
+        now = time.time()
+        wait = self.begin(self.kind, self.job_id(context), self.wait_settings(now), {"began": now})
+        with self.session():
+            result = self.poke_before_deferring(wait) if self.deferrable else self.wait_here(wait)
+            if result is None:
+                self.defer_to(wait)
+            return self.finish(self.kind, result, context)
+
+    def job_id(self, context: Context) -> list[dict[str, Any]]:
+        """Return the documents that are waited for: those that were not ready before."""
+        return [upload for upload in self._uploaded(context) if not is_ready(upload)]
+
+    def _uploaded(self, context: Context) -> list[dict[str, Any]]:
+        if self._uploads is None:
+            ti = context["ti"]
+            self._uploads = ti.xcom_pull(task_ids=ti.task_id, key="uploads", map_indexes=ti.map_index)
+        return self._uploads or []
+
+    def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
+        """End the task, with the final status of each document."""
+        uploads = self._uploaded(context)
+        if result.outcome is Outcome.SUCCEEDED:
+            statuses = list(final_statuses(uploads, result.result if isinstance(result.result, list) else []))
+            for upload, status in zip(uploads, statuses, strict=True):
+                if not status["document_id"]:
+                    raise self._error(
+                        f"uploaded {upload['name']!r} (task {upload['task_id']!r}) is {status['status']!r}, but the "
+                        "service names no document id. Ask its support what became of it."
+                    )
+            result = replace(result, result=statuses)
+        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED):
+            UploadRecord(context).clear()  # a retry uploads again
+        return WaitsForJob.finish(self, kind, result, context)
+
+    def _error(self, message: str) -> Exception:
+        return final(UploadError)(
+            f"Nugen (connection {self.conn_id!r}): {message}", service="Nugen", conn_id=self.conn_id
+        )
+
+    def _upload_all(self, context: Context) -> list[dict[str, Any]]:
+        opened = self._open()
+        record, done = UploadRecord(context), list[dict[str, Any]]()
+        try:
+            for upload in opened:
+                done.append(record.uploads.get(upload.name) or self._upload(upload))
+                record.add(done[-1])
+        finally:
+            self.hook.close()
+            if self.do_xcom_push or self.wait_for_completion:
+                # A wait needs it when it is over, also with do_xcom_push=False, which is about results.
+                context["ti"].xcom_push(key="uploads", value=done)
+        return done
+
+    def _open(self) -> list[Upload]:
+        """Check all files before the first is sent."""
+        opened = [open_file(file, "files", limit=self.max_bytes) for file in file_list(self.files, "files")]
         names = [upload.name for upload in opened]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise AirflowFailException(
+            raise invalid(
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
-        ids = [self._upload(upload) for upload in opened]
-        self.push_xcoms(context, {"document_ids": ids})
-        return ids
+        return opened
 
-    def _upload(self, upload: Upload) -> str:
-        call = endpoints.UPLOAD_DOCUMENTS.upload([upload], categories=self.categories)
+    def _upload(self, upload: Upload) -> dict[str, Any]:
         try:
-            ids = self.hook.request(call)
+            answers = self.hook.request(endpoints.UPLOAD_DOCUMENTS.upload([upload], categories=self.categories))
         except ApiError as e:
             existing = existing_document_id(e.payload) if isinstance(e, ResponseError) and e.status == 409 else None
             if existing is None:
                 raise self.failed(e) from None
             self.log.info("%r is at the service already: document %r.", upload.name, existing)
-            return existing
-        finally:
-            self.hook.close()
-        if len(ids) != 1:
-            raise AirflowFailException(
-                f"Nugen answered the upload of {upload.name!r} with {len(ids)} documents: {ids}."
+            return {"name": upload.name, "task_id": None, "document_id": existing, "ready": self._is_ready(existing)}
+        if len(answers) != 1:
+            raise self._error(
+                f"answered the upload of {upload.name!r} with {len(answers)} ids "
+                f"({', '.join(answer.id for answer in answers)}), so it is not certain which is its document's."
             )
-        self.log.info("Uploaded %r: document %r.", upload.name, ids[0])
-        return ids[0]
+        (answer,) = answers
+        task_id = None if answer.document_id else answer.id
+        self.log.info("Uploaded %r: %s %r.", upload.name, "task" if task_id else "document", answer.id)
+        return {"name": upload.name, "task_id": task_id, "document_id": answer.document_id, "ready": False}
+
+    def _is_ready(self, document_id: str) -> bool:
+        """
+        Read whether a document that exists already can be used.
+
+        It is not established that revision B's status endpoint knows ids of documents. Where it does not, the list of
+        documents tells; and a document that exists, but is in neither, is taken to be ready.
+        """
+        try:
+            return self._succeeded(self.hook.request(endpoints.DOCUMENT_STATUS.call(document_id=document_id)).status)
+        except NotFoundError:
+            pass
+        except ApiError as e:
+            raise self.failed(e) from None
+        for delay in self.list_delays:
+            time.sleep(delay)
+            try:
+                listed = self.hook.request(endpoints.LIST_DOCUMENTS.call())
+            except ApiError as e:
+                self.log.warning("Whether document %r can be used already is not known: %s", document_id, e)
+                return True
+            status = next((item.status for item in listed if item.document_id == document_id), "")
+            if not status or self._succeeded(status):
+                return True
+        raise NotReadyError(
+            f"Nugen (connection {self.conn_id!r}): document {document_id!r} exists already, but is still {status!r} "
+            f"after {sum(self.list_delays):.0f} s. Run the task again later, for example with retries.",
+            service="Nugen",
+            conn_id=self.conn_id,
+            job_id=document_id,
+            status=status,
+        )
+
+    def _succeeded(self, status: str) -> bool:
+        return jobs.DOCUMENT.state(status) is SUCCEEDED
 
 
-class NugenStartOperator(NugenOperator, StartOperator):
+class NugenStartOperator(NugenOperator, SubmitOperator):
     """
     Starts a job at Nugen, which cannot cancel jobs.
 
@@ -114,45 +237,62 @@ class CreateBenchmarkOperator(NugenStartOperator):
     """
     Let the service make a benchmark from documents; wait for it with ``BenchmarkStatusSensor``.
 
-    One benchmark per attempt is guaranteed only where its id could be stored (Airflow 3.3 and later): the service has
-    no list of benchmarks. When it is not known whether one was started, the task fails and says so.
-
     XComs: ``return_value`` and ``benchmark_id``.
 
-    :param document_ids: documents that are ``READY``.
-    :param num_questions: how many questions it shall have.
+    :param document_ids: final ids of documents that are ``READY``.
+    :param num_questions: how many questions it shall have; at least 1.
+    :param name: what to call the benchmark; API revision C only.
     :param nugen_conn_id: the Airflow connection.
+    :raises ValueError: if ``num_questions`` is wrong; at parse time unless it is a template.
     """
 
     submission = submissions.BENCHMARK
-    template_fields: Sequence[str] = ("document_ids", "num_questions", "nugen_conn_id", "poke_interval")
+    template_fields: Sequence[str] = ("document_ids", "num_questions", "name", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, document_ids: Sequence[str], num_questions: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, document_ids: ListArg, num_questions: int | str | XComArg, name: TextArg | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.document_ids = document_ids
         self.num_questions = num_questions
+        self.name = name
+        if isinstance(num_questions, (int, float)):
+            _whole_number(num_questions, "num_questions")
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
         try:
-            num_questions = int(self.num_questions)
-        except (TypeError, ValueError):
-            raise AirflowFailException(f"num_questions is {self.num_questions!r}; it must be a whole number.") from None
-        return {"document_ids": id_list(self.document_ids, "document_ids"), "num_questions": num_questions}
+            num_questions = _whole_number(self.num_questions, "num_questions")
+        except ValueError as e:
+            raise invalid(str(e)) from None
+        return {
+            "document_ids": id_list(self.document_ids, "document_ids"),
+            "num_questions": num_questions,
+            "name": text(self.name, "name", optional=True),
+        }
+
+
+def _whole_number(value: object, argument: str) -> int:
+    """Return a number of at least 1 as it comes out of arguments and templates."""
+    digits = str(value).strip()
+    if isinstance(value, bool) or not (digits.isascii() and digits.isdigit() and len(digits) < 10 and int(digits)):
+        raise ValueError(f"{argument} is {value!r}; it must be a whole number of at least 1.")
+    return int(digits)
 
 
 class UploadBenchmarkOperator(NugenStartOperator):
     """
     Upload a benchmark of your own; wait for it with ``BenchmarkStatusSensor``.
 
-    The file is a JSON array of ``{"question_num", "question", "answer"}`` (API revision C: ``{"sample_num",
-    "instruction", "response"}``), checked before it is sent. What ``CreateBenchmarkOperator`` says of retries holds.
+    The file is a JSON array of ``{"question", "answer"}``, or in the names of API revision C ``{"instruction",
+    "response"}``; a number (``question_num``, ``sample_num``) is not needed. It is checked before it is sent, and sent
+    in the names of the API revision that the service speaks.
 
     XComs: ``return_value`` and ``benchmark_id``.
 
     :param file: a local path, a URL such as ``s3://conn@bucket/key``, or an ``ObjectStoragePath``.
     :param name: what to call the benchmark.
-    :param document_id: the document that it asks about.
+    :param document_id: the final id of the document that it asks about.
     :param description: free text.
     :param nugen_conn_id: the Airflow connection.
     """
@@ -168,7 +308,13 @@ class UploadBenchmarkOperator(NugenStartOperator):
     )
 
     def __init__(
-        self, *, file: LocalOrRemote, name: str, document_id: str, description: str | None = None, **kwargs: Any
+        self,
+        *,
+        file: LocalOrRemote,
+        name: TextArg,
+        document_id: TextArg,
+        description: TextArg | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.file = file
@@ -177,28 +323,38 @@ class UploadBenchmarkOperator(NugenStartOperator):
         self.description = description
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"name": self.name, "document_id": self.document_id, "description": self.description}
+        """Return what is submitted."""
+        return {
+            "name": text(self.name, "name"),
+            "document_id": text(self.document_id, "document_id"),
+            "description": text(self.description, "description", optional=True),
+        }
 
     def uploads(self) -> Sequence[Upload]:
-        """Check the file, and send it along."""
+        """Check the file; return it in the names of each API revision, of which the one that is spoken is sent."""
         upload = open_file(self.file, "file", field="file")
+        with upload.open() as stream:
+            content = stream.read()
         try:
-            with upload.open() as stream:
-                items = json.load(stream)
-            submissions.check_benchmark(items, self.hook.settings.revision)
+            items = read_benchmark(content)
         except ValueError as e:
-            raise AirflowFailException(f"file {upload.name!r} is no benchmark: {e}.") from None
-        return [upload]
+            raise invalid(f"file {upload.name!r} is not a benchmark: {e}.") from None
+        return [
+            replace(upload, open=partial(BytesIO, write_benchmark(items, revision)), revision=revision)
+            for revision in BENCHMARK_REVISIONS
+        ]
 
 
 class CreateAlignmentOperator(NugenStartOperator):
     """
     Start the alignment of a base model with documents; wait for it with ``AlignmentStatusSensor``.
 
-    Without a ``name`` one alignment per attempt is guaranteed: the name that is generated finds the alignment again
-    after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the task fails and
-    lists the candidates when a crash came between sending and the answer.
+    Before it pays, the operator reads the list of base models, and fails if this one cannot be aligned; a list that
+    cannot be read does not stop it.
+
+    Without a ``name`` one alignment per try and its retries is guaranteed: the name that is generated finds the
+    alignment again after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the
+    task fails and lists the candidates when a crash came between sending and the answer.
 
     XComs: ``return_value`` and ``alignment_id``; with ``wait_for_completion`` those of the sensor.
 
@@ -227,12 +383,12 @@ class CreateAlignmentOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        base_model: str,
-        document_ids: Sequence[str],
-        name: str | None = None,
-        benchmark_id: str | None = None,
-        description: str | None = None,
-        workflow_id: str | None = None,
+        base_model: TextArg,
+        document_ids: ListArg,
+        name: TextArg | None = None,
+        benchmark_id: TextArg | None = None,
+        description: TextArg | None = None,
+        workflow_id: TextArg | None = None,
         wait_for: Literal["alignment", "evaluation"] = "alignment",
         **kwargs: Any,
     ) -> None:
@@ -245,32 +401,54 @@ class CreateAlignmentOperator(NugenStartOperator):
         self.workflow_id = workflow_id
         self.wait_for = wait_for
         self.kind = jobs.alignment_kind(wait_for)
-        self._check_benchmark(ValueError)
+        if problem := self._missing_benchmark():
+            raise ValueError(problem)
 
-    def _check_benchmark(self, error: type[Exception]) -> None:
+    def _missing_benchmark(self) -> str:
         if self.wait_for_completion and self.wait_for == "evaluation" and not self.benchmark_id:
-            raise error(
-                "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
-            )
+            return "wait_for='evaluation' needs benchmark_id: an alignment without a benchmark is never evaluated."
+        return ""
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        self._check_benchmark(AirflowFailException)
+        """Return what is submitted."""
+        if problem := self._missing_benchmark():
+            raise invalid(problem)
         return {
-            "name": self.name,
-            "base_model": self.base_model,
+            "name": text(self.name, "name", optional=True, number=True),
+            "base_model": text(self.base_model, "base_model"),
             "document_ids": id_list(self.document_ids, "document_ids"),
-            "benchmark_id": self.benchmark_id,
-            "description": self.description,
-            "workflow_id": self.workflow_id,
+            "benchmark_id": text(self.benchmark_id, "benchmark_id", optional=True),
+            "description": text(self.description, "description", optional=True, number=True),
+            "workflow_id": text(self.workflow_id, "workflow_id", optional=True),
         }
 
+    def check_before_paying(self) -> None:
+        """Check that the base model can be aligned: one that cannot fails minutes later, and is paid for."""
+        try:
+            models = self.hook.send(endpoints.BASE_MODELS.call())
+        except ApiError as e:
+            self.log.info("Whether the base model can be aligned is not known: %s", e)
+            return
+        wanted = text(self.base_model, "base_model")
+        own = [model for model in models if wanted in (model.model_id, model.model_name)]
+        ready = [model.model_id for model in models if model.alignment_ready]
+        if own and not any(model.alignment_ready is False for model in own):
+            return
+        # A list that does not say what can be aligned proves nothing about a model that is not in it.
+        if own or ready:
+            raise invalid(
+                f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). "
+                + (f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be.")
+            )
 
-class DeployModelOperator(NugenStartOperator):
+
+class DeployModelOperator(NugenOperator, DeployOperator):
     """
     Deploy an aligned model, which costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
 
-    A model is deployed or not, so its own status tells whether a deployment that may have been started runs.
+    A model is deployed or not: a retry goes on with what runs, whoever has started it, else deploys the model. While
+    the service tears the model down after its automatic evaluation, it refuses: then the operator waits for up to ten
+    minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
 
@@ -280,27 +458,20 @@ class DeployModelOperator(NugenStartOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    submission = submissions.DEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, early: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.model_id = model_id
-        self.early = early
-
-    def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"model_id": self.model_id, "early": self.early or None}
+    def __init__(self, *, model_id: TextArg, early: bool = False, **kwargs: Any) -> None:
+        super().__init__(model_id=model_id, early=early, **kwargs)
 
 
 class CreateEvaluationOperator(NugenStartOperator):
     """
     Start the evaluation of a model; wait for it with ``EvaluationStatusSensor``.
 
-    Evaluations have no names that the list shows. On Airflow 3.3 and later one per attempt is found again by model,
-    benchmark and time; before, and when several fit, the task fails and lists them. The list does not say what an
-    evaluation compares: when an answer gets lost, one of the same model and benchmark that somebody else started in
-    the same moments can be taken for it.
+    Evaluations have no names that the list shows. On Airflow 3.3 and later one per try and its retries is found again
+    by model, benchmark and time; before, and when several fit, the task fails and lists them. The list does not say
+    what an evaluation compares, so a comparison is not adopted either. An evaluation of the same model and benchmark
+    that somebody else started in the same two minutes can be taken for the task's own.
 
     XComs: ``return_value``, ``evaluation_id`` and ``model_id``.
 
@@ -326,11 +497,11 @@ class CreateEvaluationOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        model_id: str,
-        benchmark_id: str,
-        model_id_2: str | None = None,
-        custom_metrics: Mapping[str, Any] | Sequence[Any] | None = None,
-        name: str | None = None,
+        model_id: TextArg,
+        benchmark_id: TextArg,
+        model_id_2: TextArg | None = None,
+        custom_metrics: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
+        name: TextArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -341,26 +512,83 @@ class CreateEvaluationOperator(NugenStartOperator):
         self.name = name
 
     def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
+        """Return what is submitted."""
+        metrics = self.custom_metrics
+        if metrics is not None and (not isinstance(metrics, (Mapping, Sequence)) or isinstance(metrics, (str, bytes))):
+            raise invalid(
+                f"custom_metrics is {metrics!r}; it must be an object or a list. If it comes from a template, set "
+                "render_template_as_native_obj=True on the DAG."
+            )
+        if metrics is not None and not metrics:
+            raise invalid(f"custom_metrics is {metrics!r}: pass at least one metric, or None.")
         return {
-            "model_id": self.model_id,
-            "benchmark_id": self.benchmark_id,
-            "model_id_2": self.model_id_2,
-            "custom_metrics": self.custom_metrics,
-            "name": self.name,
+            "model_id": text(self.model_id, "model_id"),
+            "benchmark_id": text(self.benchmark_id, "benchmark_id"),
+            "model_id_2": text(self.model_id_2, "model_id_2", optional=True),
+            "custom_metrics": metrics,
+            "name": text(self.name, "name", optional=True, number=True),
         }
 
     def extra_xcoms(self) -> dict[str, Any]:
-        """Hand the model on, too."""
-        return {"model_id": self.model_id}
+        """Return the model, too."""
+        return {"model_id": text(self.model_id, "model_id")}
 
 
-class GetEvaluationResultsOperator(NugenOperator):
+class EvaluationResultsOperator(NugenOperator):
+    """
+    Reads the results of an evaluation; the base of what uses them.
+
+    :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed; a failed
+        evaluation has no results, so there a retry is not made.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    def __init__(self, *, evaluation_id: TextArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.evaluation_id = evaluation_id
+
+    def results(self) -> EvaluationResults:
+        """
+        Read the results.
+
+        :raises JobFailedError: if the evaluation failed or was stopped; final.
+        :raises AirflowException: if they cannot be read; final if a retry cannot help.
+        """
+        evaluation_id = text(self.evaluation_id, "evaluation_id")
+        with self.session():
+            try:
+                return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=evaluation_id))
+            except ApiError as e:
+                if isinstance(e, ApiNotReadyError):
+                    self._raise_if_failed(evaluation_id)
+                raise self.failed(e) from None
+
+    def _raise_if_failed(self, evaluation_id: str) -> None:
+        """Tell an evaluation that has no results yet from one that will never have any."""
+        try:
+            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
+        except ApiError:
+            return  # what the results said is what counts
+        if job_status.is_terminal_failure:
+            cls = JobCancelledError if job_status.state is CANCELLED else JobFailedError
+            raise final(cls)(
+                f"Nugen (connection {self.conn_id!r}): {jobs.EVALUATION.subject(evaluation_id)} has no results, "
+                f"since it is {job_status.status!r}: {job_status.reason or 'the service gives no reason'}. Evaluate "
+                "the model again.",
+                service="Nugen",
+                conn_id=self.conn_id,
+                job_id=evaluation_id,
+                status=job_status.status,
+            )
+
+
+class GetEvaluationResultsOperator(EvaluationResultsOperator):
     """
     Fetch what a finished evaluation measured.
 
     XComs: ``return_value`` (the results; ``metrics`` of a single evaluation, ``eval_model``, ``base_model`` and
-    ``comparison`` of a comparison), ``evaluation_id`` and ``model_id``.
+    ``comparison`` of a comparison, where the ``model_id`` inside a slot tells whose metrics it holds),
+    ``evaluation_id`` and ``model_id``.
 
     :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
     :param nugen_conn_id: the Airflow connection.
@@ -368,22 +596,19 @@ class GetEvaluationResultsOperator(NugenOperator):
 
     template_fields: Sequence[str] = ("evaluation_id", "nugen_conn_id")
 
-    def __init__(self, *, evaluation_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.evaluation_id = evaluation_id
-
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results."""
-        results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
+        results = self.results()
         self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
         return results.model_dump(mode="json")
 
 
-class UndeployModelOperator(NugenStartOperator):
+class UndeployModelOperator(NugenOperator, UndeployOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    A model that is undeployed already is a success. So running the task again does no harm.
+    A model that is undeployed already is a success. So running the task again does no harm. While the model is being
+    deployed, the operator waits for up to ten minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
 
@@ -391,89 +616,93 @@ class UndeployModelOperator(NugenStartOperator):
     :param nugen_conn_id: the Airflow connection.
     """
 
-    submission = submissions.UNDEPLOYMENT
     template_fields: Sequence[str] = ("model_id", "nugen_conn_id", "poke_interval")
 
-    def __init__(self, *, model_id: str, **kwargs: Any) -> None:
+    def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:
+        super().__init__(model_id=model_id, **kwargs)
+
+
+class ChatCompletionOperator(NugenOperator, AskModelOperator):
+    """
+    Ask a model at Nugen, and check what it answers; see
+    :class:`~airflow_provider_nugen.operators.chat.AskModelOperator` for the questions, the checks and the XComs.
+
+    :param model_id: an aligned model that is deployed, or a base model.
+    :param nugen_conn_id: the Airflow connection.
+    """
+
+    chat = endpoints.CHAT_COMPLETION
+    template_fields: Sequence[str] = (
+        "model_id",
+        "prompts",
+        "messages",
+        "system_prompt",
+        "expect",
+        "min_confidence",
+        "parameters",
+        "nugen_conn_id",
+        "poke_interval",
+    )
+
+    def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.model_id = model_id
 
-    def inputs(self) -> dict[str, Any]:
-        """Say what is submitted."""
-        return {"model_id": self.model_id}
-
-    def execute(self, context: Context) -> Any:
-        """Start the undeployment, and wait for it if so told, unless the model is undeployed already."""
-        try:
-            self.hook.request(endpoints.UNDEPLOY_MODEL.call(model_id=self.model_id))
-        except ApiError as e:
-            if not (isinstance(e, ResponseError) and e.status == 400 and self._is_undeployed()):
-                raise self.failed(e) from None
-            self.log.info("Model %r is undeployed already, or about to be.", self.model_id)
-            if self._status(jobs.UNDEPLOYMENT) is None:
-                # It never was deployed, so there is nothing to wait for.
-                return self.push_xcoms(context, {"model_id": self.model_id})
-        finally:
-            self.hook.close()
-        ids = self.push_xcoms(context, {"model_id": self.model_id})
-        return self.wait(context, self.model_id) if self.wait_for_completion else ids
-
-    def _is_undeployed(self) -> bool:
-        """Say whether that is why the service refused; 400 alone can mean other things."""
-        return submissions.is_undeployed(self._status(jobs.UNDEPLOYMENT), self._status(jobs.DEPLOYMENT))
-
-    def _status(self, kind: JobKind[TaskStatus]) -> TaskStatus | None:
-        try:
-            return self.hook.request(kind.call(self.model_id))
-        except NotFoundError:
-            return None
-        except ApiError as e:
-            raise self.failed(e) from None
-
-    def _cancel(self, hook: ServiceHook, job_id: str) -> None:
-        """Let it go on: that a model gets undeployed is what ends its costs."""
-        self.log.info("%s goes on.", self.kind.subject(job_id))
+    def asked_model(self) -> str:
+        """Return the model, as the request names it."""
+        return text(self.model_id, "model_id")
 
 
-class EvaluationGateOperator(NugenOperator):
+class EvaluationGateOperator(EvaluationResultsOperator):
     """
     Go on only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
 
-    The log shows a table of metric, value, condition and verdict. A metric that is missing is an error, not a pass.
+    The log shows a table of metrics, values, conditions and verdicts, and names the models. In a comparison the
+    evaluated model is told from the baseline by their ids; if these contradict each other, and if a metric is missing,
+    the task fails: it never passes.
 
-    XCom: ``return_value`` = ``{"passed": ..., "verdicts": [...]}``, also when the gate is closed.
+    XCom: ``return_value`` = ``{"passed": ..., "model_id": ..., "baseline_model_id": ..., "verdicts": [...]}``, also
+    when the gate is closed.
 
     :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
-    :param conditions: all of them must hold: ``"accuracy >= 0.9"``, or for a comparison ``"accuracy >= baseline +
-        0.02"``.
+    :param conditions: all of them must hold: ``"answer_relevance_mean >= 0.8"``, or for a comparison
+        ``"answer_relevance_mean >= baseline + 0.02"``. A metric whose name has blanks is put in double quotes:
+        ``'"my metric" >= 0.8'``.
     :param nugen_conn_id: the Airflow connection.
     :raises ValueError: if a condition cannot be read, or there is none; at parse time unless it is a template.
     """
 
     template_fields: Sequence[str] = ("evaluation_id", "conditions", "nugen_conn_id")
 
-    def __init__(self, *, evaluation_id: str, conditions: Sequence[str] | str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.evaluation_id = evaluation_id
+    def __init__(self, *, evaluation_id: TextArg, conditions: ListArg, **kwargs: Any) -> None:
+        super().__init__(evaluation_id=evaluation_id, **kwargs)
         self.conditions = conditions
         # A typo must not come out only after hours of training. What a template or an XCom brings is not known yet.
         texts = [conditions] if isinstance(conditions, str) else conditions
-        if isinstance(texts, (list, tuple)) and all(isinstance(text, str) and "{" not in text for text in texts):
-            Condition.parse_all(texts)
+        if isinstance(texts, (list, tuple)):
+            known = [text for text in texts if not _is_rendered_later(text)]
+            if known or not texts:
+                Condition.parse_all(known)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results and judge them."""
         try:
             conditions = Condition.parse_all(self.conditions)
-            results = self.send(endpoints.EVALUATION_RESULTS.call(evaluation_id=self.evaluation_id))
-            metrics, baseline = results.compared()
-            verdicts = judge(conditions, metrics, baseline)
+            model, baseline = self.results().compared()
+            verdicts = judge(conditions, model, baseline)
         except ValueError as e:
-            raise AirflowFailException(f"The gate for evaluation {self.evaluation_id!r} cannot decide: {e}.") from None
+            raise final(InvalidArgumentError)(
+                f"The gate for evaluation {self.evaluation_id!r} (connection {self.conn_id!r}) cannot decide: {e}.",
+                service="Nugen",
+                conn_id=self.conn_id,
+                job_id=str(self.evaluation_id),
+            ) from None
         passed = all(verdict.met for verdict in verdicts)
-        self.log.info("Evaluation %r:\n%s", self.evaluation_id, table(verdicts))
+        self.log.info("Evaluation %r: %s", self.evaluation_id, table(verdicts, model, baseline))
         result = {
             "passed": passed,
+            "model_id": model.model_id,
+            "baseline_model_id": baseline.model_id if baseline else None,
             "verdicts": [
                 {"condition": v.condition.text, "value": v.value, "threshold": v.threshold, "met": v.met}
                 for v in verdicts
@@ -483,4 +712,11 @@ class EvaluationGateOperator(NugenOperator):
             return result
         self.push_xcoms(context, {"return_value": result})
         failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)
-        raise AirflowSkipException(f"Evaluation {self.evaluation_id!r} does not meet: {failed}.")
+        raise AirflowSkipException(
+            f"Evaluation {self.evaluation_id!r} of {versus(model, baseline)} does not meet: {failed}."
+        )
+
+
+def _is_rendered_later(value: object) -> bool:
+    """Return whether a template or another task brings the value when the task runs."""
+    return isinstance(value, XComArg) or (isinstance(value, str) and ("{{" in value or "{%" in value))

@@ -1,71 +1,88 @@
-"""Waiting as a task: one look, deferring, and how a wait ends."""
+"""Waiting as a task: the first poke, deferring, and how a wait ends."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
+from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import (
-    AirflowException,
     AirflowFailException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
     AirflowTaskTimeout,
     task_state_store,
 )
-from airflow_provider_nugen.tasks import BACKSTOP, WaitsForJob, seconds
+from airflow_provider_nugen.exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    ProviderError,
+    RequestRejectedError,
+    ServiceUnreachableError,
+    final,
+    wait_error,
+)
+from airflow_provider_nugen.tasks import WaitsForJob, seconds
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
-from airflow_provider_nugen.waiting.waiter import Waiter
+from airflow_provider_nugen.waiting.state import WaitSettings
+from airflow_provider_nugen.waiting.wait import JobWait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-#: Where a sensor in reschedule mode keeps its memory between two looks (Airflow 3.3 and later).
-MEMORY_KEY = "airflow_provider_nugen.wait"
+#: Where a sensor in reschedule mode keeps what it knows between two pokes (Airflow 3.3 and later).
+STATE_KEY = "airflow_provider_nugen.wait"
+#: A rescheduled sensor is not due again within so many seconds: the scheduler fails a task that is queued again before
+#: it has read that the worker before has exited; see :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
+MIN_RESCHEDULE = 10.0
+
+#: How a wait without success ends the task; asking again can help only where the status could not be read.
+_ERRORS: dict[Outcome, type[ProviderError]] = {
+    Outcome.FAILED: final(JobFailedError),
+    Outcome.CANCELLED: final(JobCancelledError),
+    Outcome.REJECTED: final(RequestRejectedError),
+    Outcome.UNREACHABLE: ServiceUnreachableError,
+}
 
 
 class JobSensor(WaitsForJob, BaseSensorOperator):
     """
-    Waits for a job; the base of all sensors of this provider.
+    Waits for a job, or for several; the base of all sensors of this provider.
 
     A wait ends the task in the same way in deferrable, poke and reschedule mode:
 
     - the job is done: its final status as a dict is returned, and its ids are pushed as XComs of their own;
     - the job failed or was cancelled, or the service refuses the question (a wrong key, an id that does not exist):
-      ``AirflowFailException``, so no retry: asking again cannot help;
-    - the status could not be read ten times in a row and for more than ten minutes: ``AirflowException``, so a retry
-      waits on;
+      ``JobFailedError``, ``JobCancelledError``, ``RequestRejectedError``, all in their final form, so no retry: asking
+      again cannot help;
+    - the status could not be read ten times in a row and for more than ten minutes: ``ServiceUnreachableError``, so a
+      retry waits on;
     - ``timeout`` is over: ``AirflowSensorTimeout``; ``execution_timeout`` is over: ``AirflowTaskTimeout``.
 
-    ``soft_fail`` turns all of these but the third into a skip; ``never_fail`` turns all into a skip; with
-    ``silent_fail`` the third never happens. ``execution_timeout`` counts from the first look when deferred, and per
-    look in reschedule mode, as Airflow does. Before Airflow 3.3 a sensor in reschedule mode has no memory between two
-    looks: there, a service that cannot be reached, and a job that stays ``READY`` without an evaluation, end the wait
-    only at its ``timeout``.
+    The id may be a list of ids: one task, and one trigger, waits until all those jobs are over. If all are done, the
+    list of their final statuses in the order of the ids is returned, and ids are pushed as lists (``model_ids``, ...).
+    Otherwise the task ends as above, and the message names each job that did not succeed. An empty list is done.
+
+    ``soft_fail`` turns all of these but ``ServiceUnreachableError`` into a skip; ``never_fail`` turns all into a skip;
+    with ``silent_fail`` a service that cannot be reached is waited for until ``timeout``. ``execution_timeout`` counts
+    from the first poke when deferred, and per poke in reschedule mode, as Airflow does. Before Airflow 3.3 a sensor in
+    reschedule mode knows nothing of the poke before: there, a service that cannot be reached, and a job that stays
+    ``READY`` without an evaluation, end the wait only at its ``timeout``.
 
     A sensor only reads: it never cancels a job, whatever becomes of the task.
 
-    :param deferrable: wait in the triggerer, without holding a worker; wins over ``mode``.
-    :param poke_interval: seconds between two looks; may be a template.
-    :param use_eta: look less often while the service says that the job takes long: until it expects the end, but at
+    :param deferrable: wait in the triggerer, without holding a worker; wins over ``mode``. A job that the service
+        expects to end within ten seconds is waited for on the worker.
+    :param poke_interval: seconds between two pokes; may be a template. In reschedule mode at least ten.
+    :param use_eta: poke less often while the service says that the job takes long: until it expects the end, but at
         the most ten intervals. With ``exponential_backoff`` the estimates are not used.
     """
-
-    #: How a wait that did not succeed ends the task.
-    exceptions: ClassVar[dict[Outcome, type[BaseException]]] = {
-        Outcome.FAILED: AirflowFailException,
-        Outcome.CANCELLED: AirflowFailException,
-        Outcome.REJECTED: AirflowFailException,
-        Outcome.UNREACHABLE: AirflowException,
-        Outcome.TIMEOUT: AirflowSensorTimeout,
-        Outcome.EXECUTION_TIMEOUT: AirflowTaskTimeout,
-    }
 
     def __init__(
         self,
@@ -81,85 +98,113 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             self.poke_interval = poke_interval  # type: ignore[assignment]
         self.deferrable = deferrable
         self.use_eta = use_eta
+        self._wait: JobWait[Any] | None = None
 
     def job_id(self, context: Context) -> object:
-        """Say which job is waited for: the argument named by the kind of job."""
+        """
+        Return which job is waited for: the argument named by the kind of job.
+
+        :param context: the context of the running task.
+        """
         return getattr(self, self.kind.id_name)
 
-    def failure(self, ending: WaitResult) -> BaseException:
-        """Make the exception that ends the task, a skip if the flags say so."""
-        skip = self.never_fail or (self.soft_fail and ending.outcome is not Outcome.UNREACHABLE)
-        return (AirflowSkipException if skip else self.exceptions[ending.outcome])(ending.message)
+    def failure(self, kind: JobKind[Any], result: WaitResult, job_id: str | list[str]) -> BaseException:
+        """
+        Return the exception that ends the task; :meth:`_flags` makes a skip of it where the flags want one.
+
+        :param kind: the kind of job.
+        :param result: how the wait ended.
+        :param job_id: the job, or the jobs.
+        """
+        match result.outcome:
+            case Outcome.TIMEOUT:
+                return AirflowSensorTimeout(result.message)
+            case Outcome.EXECUTION_TIMEOUT:
+                return AirflowTaskTimeout(result.message)
+        return wait_error(_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
 
     @contextmanager
     def _flags(self) -> Iterator[None]:
-        """Let the flags hold for Airflow's own clocks, too, which may strike in a sleep as well as in a look."""
+        """Make a skip of an exception if the flags say so, as Airflow's poke loop does; in every mode, here only."""
         try:
             yield
-        except (AirflowSensorTimeout, AirflowTaskTimeout) as e:
+        except (AirflowSkipException, AirflowRescheduleException):
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as e:
             if self.soft_fail or self.never_fail:
+                raise AirflowSkipException(str(e)) from e
+            raise
+        except Exception as e:
+            if self.never_fail:
                 raise AirflowSkipException(str(e)) from e
             raise
 
     def execute(self, context: Context) -> Any:
-        """Look; if the job is not done, defer, or look again in the way that ``mode`` says."""
-        with self._flags():
-            return self._execute(context)
+        """
+        Poke; if the job is not done, defer, or poke again in the way that ``mode`` says.
+
+        :param context: the context of the running task.
+        """
+        with self._flags(), self.session():
+            self._wait = wait = self._begin(context)
+            if not self.deferrable:
+                return self._execute_here(wait, context)
+            if self.reschedule:
+                self.log.warning("deferrable=True wins over mode='reschedule': waiting in the triggerer.")
+            if result := self.poke_before_deferring(wait):
+                return self.finish(self.kind, result, context)
+            self.defer_to(wait)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Go on after deferring."""
+        """Continue after deferring; parameters as of Airflow's own."""
         with self._flags():
             return super().resume_execution(next_method, next_kwargs, context)
 
-    def _execute(self, context: Context) -> Any:
-        self._waiter = self._begin(context)
-        if not self.deferrable:
-            timeout = self.timeout
-            self.timeout = timeout + BACKSTOP
-            try:
-                return super().execute(context)
-            finally:
-                self.timeout = timeout
-        if self.reschedule:
-            self.log.warning("deferrable=True wins over mode='reschedule': waiting in the triggerer.")
-        decision = self.look(self._waiter)
-        if decision.ending:
-            return self.finish(decision.ending, context)
-        self.defer_to(self._waiter)
+    def _execute_here(self, wait: JobWait[Any], context: Context) -> Any:
+        """
+        Poke until the wait is over, as Airflow's poke loop does.
+
+        That one times out before the final poll, and has an idea of its own of how long to sleep.
+        """
+        while not (done := self.poke(context)):
+            if self.reschedule:
+                sleep = max(wait.sleep(time.time(), MIN_RESCHEDULE), MIN_RESCHEDULE)
+                raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=sleep))
+            time.sleep(wait.sleep(time.time()))
+        return done.xcom_value if isinstance(done, PokeReturnValue) else None
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
-        """Look once; raises as the class says if the wait is over without success."""
-        if not hasattr(self, "_waiter"):
-            self._waiter = self._begin(context)
-        decision = self.look(self._waiter)
-        store = self._store(context)
-        if decision.ending:
+        """
+        Poke once; raises as the class says if the wait is over without success.
+
+        :param context: the context of the running task.
+        """
+        if self._wait is None:
+            self._wait = self._begin(context)
+        result, store = self.poke_jobs(self._wait), self._store(context)
+        if result:
             if store is not None:
-                store.delete(MEMORY_KEY)
-            return PokeReturnValue(True, self.finish(decision.ending, context))
+                store.delete(STATE_KEY)
+            return PokeReturnValue(True, self.finish(self.kind, result, context))
         if store is not None:
-            store.set(MEMORY_KEY, {"try": _this_try(context), **self._waiter.memory.to_json()})
-        self._sleep = decision.sleep
+            store.set(STATE_KEY, {"try": _this_try(context), **self._wait.to_json()})
         return False
 
-    def _get_next_poke_interval(self, *args: Any, **kwargs: Any) -> float:
-        """Sleep between two pokes for as long as the waiter says, in both loops of Airflow."""
-        return self._sleep
-
-    def _begin(self, context: Context) -> Waiter[Any]:
-        """Make the waiter of this try; in reschedule mode it goes on where the last look ended."""
-        memory = WaitState(time.time())
+    def _begin(self, context: Context) -> JobWait[Any]:
+        """Begin the wait of this try; in reschedule mode, take it up where the poke before left it."""
+        began, known = time.time(), dict[str, Any]()
         if self.reschedule and not self.deferrable:
             if first := context["ti"].get_first_reschedule_date(context):
-                memory.began = first.timestamp()
+                began = first.timestamp()
             store = self._store(context)
-            stored = None if store is None else store.get(MEMORY_KEY)
+            stored = None if store is None else store.get(STATE_KEY)
             if isinstance(stored, dict) and stored.get("try") == _this_try(context):
-                memory = WaitState.from_json({**stored, "began": memory.began})
+                # When it is due Airflow decides.
+                known = {name: value for name, value in stored.items() if name != "due"}
         settings = WaitSettings(
             poke_interval=seconds(self.poke_interval, "poke_interval"),
-            deadline=memory.began + self.timeout,
-            execution_deadline=memory.began + self.execution_timeout.total_seconds()
+            deadline=began + self.timeout,
+            execution_deadline=began + self.execution_timeout.total_seconds()
             if self.deferrable and self.execution_timeout
             else None,
             exponential_backoff=self.exponential_backoff,
@@ -167,13 +212,13 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             ignore_failures=self.silent_fail,
             use_eta=self.use_eta,
         )
-        return self.waiter(self.job_id(context), settings, memory)
+        return self.begin(self.kind, self.job_id(context), settings, {**known, "began": began})
 
     def _store(self, context: Context) -> Any:
         return task_state_store(context) if self.reschedule and not self.deferrable else None
 
 
 def _this_try(context: Context) -> list[int]:
-    """Name the try: the store outlives retries and clears, the memory of a wait must not."""
+    """Return which try this is: the store outlives retries and clears, the state of a wait must not."""
     ti = context["ti"]
     return [ti.max_tries, ti.try_number]

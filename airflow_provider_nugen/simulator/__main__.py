@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow_provider_nugen.simulator.app import create_app
 from airflow_provider_nugen.simulator.server import Simulator, listen, make_server
-from airflow_provider_nugen.simulator.world import DEFAULT_KEY
+from airflow_provider_nugen.simulator.world import DEFAULT_KEY, PROFILES
 
 #: The key that the environment gives.
 KEY_VARIABLE = "AIRFLOW_PROVIDER_NUGEN_SIMULATOR_KEY"
@@ -22,7 +22,8 @@ Nugen and SeekrFlow as one local server, to try the provider without an account 
 
 Jobs progress by themselves through the status words of the real services. Some ids are there from the beginning:
 documents doc-demo-1 and doc-demo-2, and benchmark-demo-1; SeekrFlow takes any file id. Base models:
-nugen-flash-instruct, nugen-pro-instruct; nugen-frozen is refused, and an alignment of nugen-broken fails half-way.
+nugen-flash-instruct, nugen-pro-instruct; nugen-frozen and nugen-broken cannot be aligned: the first is refused, an
+alignment of the second fails half-way.
 """
 EPILOG = f"""\
 Without --api-key the key is taken from the environment variable {KEY_VARIABLE}, else it is {DEFAULT_KEY}.
@@ -34,7 +35,8 @@ What tests can see and do, without a key (all routes: URL/docs):
   curl -X PATCH URL/_simulator/jobs/ID -H 'Content-Type: application/json' -d '{{"status": "DREAMING"}}'
   curl -X POST URL/_simulator/faults -H 'Content-Type: application/json' \\
        -d '{{"action": "status", "status": 429, "retry_after": "5", "operation": "alignment_status", "times": 3}}'
-  curl -X DELETE URL/_simulator/faults                           nothing goes wrong any more
+  curl -X DELETE URL/_simulator/faults                           the end of all faults
+  curl -X PUT URL/_simulator/revision -H 'Content-Type: application/json' -d '{{"revision": "C"}}'
 """
 
 
@@ -58,6 +60,7 @@ def main() -> None:
     parser.add_argument("--api-key", help="the key that both services accept")
     parser.add_argument("--speed", type=_speed, default=60.0, help="simulated seconds per second (%(default)s)")
     parser.add_argument("--nugen-revision", choices=["A", "B", "C"], default="B", help="Nugen's API (%(default)s)")
+    parser.add_argument("--profile", choices=PROFILES, default="plain", help="strict: as unkind as they may be")
     parser.add_argument("--flat", action="store_true", help="send alignment status without its envelope")
     parser.add_argument("--plain-timestamps", action="store_true", help="let Nugen write times without a zone")
     parser.add_argument("--seekr-team", action="append", metavar="ID", help="a team of the key; default: any")
@@ -72,6 +75,7 @@ def main() -> None:
         plain_timestamps=args.plain_timestamps,
         speed=args.speed,
         state_file=args.state_file,
+        profile=args.profile,
     )
     server = make_server(app)
 

@@ -6,20 +6,34 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
+from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from fastapi import FastAPI
 from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_nugen import __version__
-from airflow_provider_nugen.simulator import control, nugen, seekr
+from airflow_provider_nugen.simulator import control, nugen, seekr, seekr_training
 from airflow_provider_nugen.simulator.faults import Fault
-from airflow_provider_nugen.simulator.world import DEFAULT_KEY, Config, RequestRecord, Revision, SimulatorState
+from airflow_provider_nugen.simulator.world import (
+    DEFAULT_KEY,
+    PROFILES,
+    Config,
+    Profile,
+    RequestRecord,
+    Revision,
+    SimulatorState,
+    Unkindness,
+)
 
 #: Prefix of the paths → name, and what says whether a request has the right key.
-_SERVICES = {"/api/v3/": ("nugen", nugen.authorized), "/v1/flow/": ("seekr", seekr.authorized)}
+_SERVICES = {
+    "/api/v3/": ("nugen", nugen.authorized),
+    "/v1/flow/": ("seekr", seekr.authorized),
+    "/v1/inference/": ("seekr", seekr.authorized),
+}
 
 
 def create_app(
@@ -34,13 +48,16 @@ def create_app(
     faults: Iterable[Fault | dict[str, Any]] = (),
     clock: Callable[[], float] = time.time,
     state_file: Path | None = None,
+    profile: Profile = "plain",
+    **unkindness: Unpack[Unkindness],
 ) -> FastAPI:
     """
-    Make the simulator of Nugen and SeekrFlow. ``app.state.world`` is what it knows.
+    Build the simulator of Nugen and SeekrFlow. ``app.state.world`` is what it knows.
 
     :param api_key: the key that both services accept.
     :param seekr_team_ids: the teams that the key belongs to; ``None`` = any.
-    :param nugen_revision: the API revision that Nugen speaks; the routes of the others do not exist.
+    :param nugen_revision: the API revision that Nugen speaks; the routes of the others do not exist. Another one from
+        now on: :meth:`SimulatorState.switch_revision`.
     :param enveloped: whether an alignment status comes in the contract's envelope, or flat.
     :param plain_timestamps: whether Nugen writes times without a zone.
     :param speed: simulated seconds per second.
@@ -48,7 +65,13 @@ def create_app(
     :param faults: what goes wrong from the beginning.
     :param clock: tells the time in epoch seconds.
     :param state_file: keeps the jobs over a restart.
+    :param profile: ``"plain"``, or ``"strict"``: all that the services may do to a client.
+    :param unkindness: the same one by one, see :class:`~airflow_provider_nugen.simulator.world.Config`.
+    :raises ValueError: if an option makes no sense.
     """
+    if profile not in PROFILES:
+        raise ValueError(f"profile {profile!r} is not one of {', '.join(PROFILES)}")
+    options: Unkindness = {**PROFILES[profile], **unkindness}
     config = Config(
         api_key=api_key,
         seekr_team_ids=None if seekr_team_ids is None else frozenset(seekr_team_ids),
@@ -59,11 +82,14 @@ def create_app(
         durations=durations or {},
         clock=clock,
         state_file=state_file,
+        **options,
     )
     world = SimulatorState(config, faults)
     app = SimulatorApp(world)
-    app.include_router(nugen.Nugen(world).router)
-    app.include_router(seekr.Seekr(world).router)
+    app.include_router(nugen.nugen_router(world))
+    alignments = seekr.Seekr(world)
+    app.include_router(alignments.router)
+    app.include_router(seekr_training.SeekrTraining(world, alignments).router)
     app.include_router(control.router)
     app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
     return app
@@ -86,6 +112,7 @@ class SimulatorApp(FastAPI):
         if scope["type"] != "http":
             await super().__call__(scope, receive, send)
             return
+        scope["app"] = self
         # Routing on the path as it was sent: decoded, an id with a slash in it would be two segments.
         scope["path"] = path = (scope.get("raw_path") or scope["path"].encode()).decode("latin-1").split("?")[0]
         service, authorized = next((s for prefix, s in _SERVICES.items() if path.startswith(prefix)), ("", None))
@@ -99,12 +126,15 @@ class SimulatorApp(FastAPI):
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
                 answered["status"] = message["status"]
+                # The clock by which a client can tell how old something is.
+                clock = formatdate(self.world.now() + self.world.config.clock_skew, usegmt=True)
+                message["headers"] = [*message["headers"], (b"date", clock.encode())]
             await send(message)
 
         try:
             await self._answer(scope, receive, send, watched, service)
         finally:
-            self.world.saw(
+            self.world.record(
                 RequestRecord(
                     at=at,
                     service=service,
@@ -118,7 +148,7 @@ class SimulatorApp(FastAPI):
             )
 
     def _operation(self, scope: Scope) -> str:
-        """Name the route of a request: the one that the router has found, or would find."""
+        """Return the name of a request's route: the one that the router has found, or would find."""
         found = scope.get("route")
         if found is None:
             found = next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
@@ -161,7 +191,7 @@ class SimulatorApp(FastAPI):
 
 
 async def _swallow(message: Message) -> None:
-    """Take an answer that nobody shall see."""
+    """Take an answer that nobody is to see."""
 
 
 async def _respond(
@@ -177,6 +207,6 @@ async def _respond(
 
 
 def _transport(send: Send) -> asyncio.Transport:
-    """Get at the connection: uvicorn's ``send`` is a method of the object that has it."""
+    """Return the connection: uvicorn's ``send`` is a method of the object that has it."""
     transport: asyncio.Transport = send.__self__.transport  # type: ignore[attr-defined]
     return transport

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Body, HTTPException, Request
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.http import Id, world_of
 from airflow_provider_nugen.simulator.timeline import Job
+from airflow_provider_nugen.simulator.world import Revision
 
 router = APIRouter(prefix="/_simulator", tags=["simulator"])
 
@@ -110,6 +111,18 @@ async def add_fault(request: Request, fault: Fault) -> Fault:
 async def clear_faults(request: Request) -> None:
     """Let nothing go wrong any more."""
     world_of(request).clear_faults()
+
+
+@router.get("/revision")
+async def revision(request: Request) -> Revision:
+    """Return the API revision that Nugen speaks."""
+    return world_of(request).revision
+
+
+@router.put("/revision", status_code=204)
+async def switch_revision(request: Request, revision: Annotated[Revision, Body(embed=True)]) -> None:
+    """Let Nugen speak another API revision from now on; the jobs keep their ids."""
+    world_of(request).switch_revision(revision)
 
 
 @router.put("/key", status_code=204)

@@ -47,7 +47,7 @@ class Fault(BaseModel):
     struck: Annotated[int, Field(description="requests that it happened to so far")] = 0
 
     def matches(self, service: str, operation: str, method: str, path: str) -> bool:
-        """Say whether it happens to this request, and count it."""
+        """Return whether it happens to this request, and count it."""
         if self.times is not None and self.struck >= self.times:
             return False
         if not (

@@ -24,16 +24,22 @@ Kinds = Mapping[str, type | tuple[type, ...]]
 
 
 def world_of(request: Request) -> SimulatorState:
-    """Get at what the simulator knows."""
+    """Return what the simulator knows."""
     world: SimulatorState = request.app.state.world
     return world
 
 
-def timestamp(seconds: float | None, plain: bool = False) -> str | None:
-    """Write a time as the services do: ISO 8601 with ``Z``, or plain without a zone."""
+def timestamp(seconds: float | None, plain: bool = False, skew: float = 0.0) -> str | None:
+    """
+    Write a time as the services do: ISO 8601 with ``Z``, or plain without a zone.
+
+    :param seconds: the time, in epoch seconds.
+    :param plain: whether the zone is left out.
+    :param skew: how many seconds the clock that is read is ahead.
+    """
     if seconds is None:
         return None
-    time = datetime.fromtimestamp(seconds, UTC)
+    time = datetime.fromtimestamp(seconds + skew, UTC)
     if plain:
         return time.strftime("%Y-%m-%d %H:%M:%S.%f")
     return time.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

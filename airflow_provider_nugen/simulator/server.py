@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from airflow_provider_nugen.simulator.app import create_app
 from airflow_provider_nugen.simulator.world import SimulatorState
 
-#: An idle connection is kept for so many seconds: longer than a client's usual pause between two polls.
+#: Seconds for which an idle connection is kept: longer than a client's usual pause between two polls.
 KEEP_ALIVE = 900
 _START_TIMEOUT = 30.0
 
@@ -38,7 +38,7 @@ class Simulator:
 
     def nugen_connection(self) -> dict[str, Any]:
         """Return the fields of an Airflow connection to the simulated Nugen."""
-        revision = "C" if self.world.config.nugen_revision == "C" else "B"
+        revision = "C" if self.world.revision == "C" else "B"
         return self._connection("nugen", {"api_revision": revision})
 
     def seekr_connection(self, team_id: str | None = None) -> dict[str, Any]:
@@ -71,6 +71,8 @@ def make_server(app: FastAPI, **options: Any) -> uvicorn.Server:
         lifespan="off",
         proxy_headers=False,
         server_header=False,
+        # The app writes the Date header, by the clock of the simulated services.
+        date_header=False,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=1,
         **options,

@@ -1,8 +1,8 @@
 """
 Jobs that progress in time.
 
-What a job looks like is a pure function of its record and the time: nothing runs in the background, and a simulator
-that was restarted goes on where the clock is.
+The state of a job is a pure function of its record and the time: nothing runs in the background, and a simulator
+that was restarted continues where the clock is.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 #: Words with which a job ends without having succeeded, in both services.
 BROKEN = frozenset({"FAILED", "STOPPED", "CANCELLED"})
 #: Words with which a job can end. One whose last word is another never ends by itself.
-FINAL = BROKEN | {"READY", "COMPLETED", "EVALUATED", "DEPLOYED", "UNDEPLOYED"}
+FINAL = BROKEN | {"READY", "COMPLETED", "EVALUATED", "DEPLOYED", "UNDEPLOYED", "ACTIVE", "INACTIVE"}
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Job:
     :param stages: the words it goes through.
     :param inputs: what it was created with.
     :param scope: whose it is: SeekrFlow's team, empty for a personal workspace.
-    :param ended: the word that cut it off, and when.
+    :param ended: the word that ended it early, and when (epoch seconds).
     :param reason: why it ended the way it did.
     :param overrides: fields of its answers that are set from outside; ``status`` among them.
     """
@@ -66,11 +66,11 @@ class Job:
             self.ended, self.reason = (word, now), reason
 
     def word(self, now: float) -> str:
-        """Say the status word of the moment."""
+        """Return the status word of the moment."""
         return self.passed(now)[-1]
 
     def broken(self, now: float) -> bool:
-        """Say whether the job has ended without having succeeded."""
+        """Return whether the job has ended without having succeeded."""
         return self.done(now) and self.word(now).upper() in BROKEN
 
     def passed(self, now: float) -> list[str]:
@@ -91,7 +91,9 @@ class Job:
 
     def start(self, word: str) -> float:
         """
-        Say when the job comes to a stage, in epoch seconds.
+        Return when the job comes to a stage, in epoch seconds.
+
+        :param word: the status word of the stage; of several stages with it the first counts.
 
         :raises ValueError: if it has no such stage.
         """
@@ -99,12 +101,23 @@ class Job:
         start = self.created + sum(stage.seconds for stage in self.stages[:index])
         return min(start, self.ended[1]) if self.ended else start
 
+    def after(self, word: str) -> float:
+        """
+        Return when the job leaves a stage, in epoch seconds.
+
+        :param word: the status word of the stage; of several stages with it the first counts.
+        :raises ValueError: if it has no such stage.
+        """
+        index = [stage.word for stage in self.stages].index(word)
+        end = self.created + sum(stage.seconds for stage in self.stages[: index + 1])
+        return min(end, self.ended[1]) if self.ended else end
+
     def done(self, now: float) -> bool:
-        """Say whether nothing will change any more."""
+        """Return whether nothing will change any more."""
         return self.end(now) is not None
 
     def end(self, now: float) -> float | None:
-        """Say when the job ended, in epoch seconds; ``None`` while it runs."""
+        """Return when the job ended, in epoch seconds; ``None`` while it runs."""
         if self.ended:
             word, end = self.ended
         else:
@@ -112,7 +125,7 @@ class Job:
         return end if end <= now and word.upper() in FINAL else None
 
     def progress(self, now: float) -> float:
-        """Say how far the job is, from 0 to 1."""
+        """Return how far the job is, from 0 to 1."""
         end = self.end(now)
         if end is not None and not self.broken(now):
             return 1.0
@@ -120,7 +133,7 @@ class Job:
         return min(_part((now if end is None else end) - self.created, self.duration), 0.99)
 
     def step_progress(self, now: float) -> float:
-        """Say how far the stage of the moment is, from 0 to 1."""
+        """Return how far the stage of the moment is, from 0 to 1."""
         if self.done(now):
             return 1.0
         index = self._index(now)
@@ -129,7 +142,7 @@ class Job:
         )
 
     def remaining(self, now: float) -> float | None:
-        """Say how many seconds the job still takes; ``None`` when it is over, or never will be."""
+        """Return how many seconds the job still takes; ``None`` when it is over, or never will be."""
         if self.done(now) or self.last.upper() not in FINAL:
             return None
         return self.created + self.duration - now

@@ -1,9 +1,17 @@
-"""The settings and the state of a wait."""
+"""
+The settings and the state of a wait: declared here, and passed through everywhere else.
+
+Both are flat JSON: a trigger carries them as arguments, and a sensor in reschedule mode stores the state. Unknown names
+are ignored when they are read, and a missing name has its default, so that another version can read them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
+
+from airflow_provider_nugen.api.safe import safe_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,13 +19,13 @@ class WaitSettings:
     """
     What the user asked for.
 
-    :param poke_interval: seconds between two looks.
+    :param poke_interval: seconds between two polls.
     :param deadline: when the wait times out, in epoch seconds.
     :param execution_deadline: when the task's ``execution_timeout`` is over, in epoch seconds.
     :param exponential_backoff: let the interval grow with the time waited.
     :param max_wait: the longest interval then, in seconds.
     :param ignore_failures: never give up because the status cannot be read (``silent_fail``).
-    :param use_eta: look less often while the service says that the job takes long.
+    :param use_eta: poll less often while the service says that the job takes long.
     """
 
     poke_interval: float = 60.0
@@ -28,21 +36,35 @@ class WaitSettings:
     ignore_failures: bool = False
     use_eta: bool = True
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> WaitSettings:
+        """Read settings from a JSON object that may hold more."""
+        return cls(**{name: stored[name] for name in _SETTINGS if name in stored})
+
 
 @dataclass(slots=True)
 class WaitState:
     """
-    What a wait knows of its past. Consists of JSON values, so that it can be stored between two looks.
+    What the wait for one job knows of its past.
 
     :param began: when the wait began, in epoch seconds.
     :param seen: whether the service has ever said anything about the job.
     :param status: the last status word as sent.
     :param progress: the last progress as logged.
     :param eta: the last estimated end as logged, in epoch seconds.
-    :param failures: failed looks in a row.
+    :param failures: failed polls in a row.
     :param failing_since: when the first of them was, in epoch seconds.
     :param stalled_since: since when the job leads nowhere, in epoch seconds.
     :param reread: the connection was read again since the last answer.
+    :param due: when the next poll is due, in epoch seconds; no earlier than the service asked for.
+    :param server_errors: 5xx in a row of the status route.
+    :param progress_began: when progress was first seen, in epoch seconds.
+    :param first_progress: how far the job was then, from 0 to 1.
+    :param over: the job is over; its status is read once more when those that are waited for with it are over, too.
     """
 
     began: float
@@ -54,13 +76,24 @@ class WaitState:
     failing_since: float | None = None
     stalled_since: float | None = None
     reread: bool = False
+    due: float | None = None
+    server_errors: int = 0
+    progress_began: float | None = None
+    first_progress: float | None = None
+    over: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Make a JSON object of it."""
-        return asdict(self)
+        """Return the state as a JSON object that Airflow can carry, without what has its default value."""
+        values = {name: getattr(self, name) for name in _STATE}
+        return {"began": self.began} | {
+            name: safe_json(value) for name, value in values.items() if name != "began" and value != _STATE[name]
+        }
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> WaitState:
-        """Read it back; what another version stored beside it is ignored."""
-        names = {f.name for f in fields(cls)}
-        return cls(**{name: value for name, value in stored.items() if name in names})
+    def from_json(cls, stored: Mapping[str, Any]) -> WaitState:
+        """Read a state from a JSON object that may hold more, but has ``began``."""
+        return cls(**{name: stored[name] for name in _STATE if name in stored})
+
+
+_SETTINGS = tuple(field.name for field in fields(WaitSettings))
+_STATE = {field.name: field.default for field in fields(WaitState)}

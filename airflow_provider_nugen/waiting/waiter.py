@@ -1,9 +1,9 @@
 """
 The waiter: given what a service answered and the time, what next?
 
-Pure: no I/O, no clock, no Airflow. A :class:`Waiter` is fed with answers, errors and the time, and says how long
-to sleep, or how the wait ended. The poke loop and the trigger do the I/O it asks for, so that every rule of a wait
-is written here once and holds in every mode.
+Pure: no I/O, no clock, no Airflow. A :class:`Waiter` is fed with answers, errors and the time, and decides how long
+to sleep, or how the wait for its job ended. The poke loop and the trigger do the I/O it asks for, so that every rule of
+a wait is written here once and holds in every mode.
 """
 
 from __future__ import annotations
@@ -13,74 +13,86 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call, RawResponse
-from airflow_provider_nugen.api.errors import ApiError, NotFoundError, UnauthorizedError, retry_after_seconds
-from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, JobStatus, progress_bounds
+from airflow_provider_nugen.api.errors import (
+    ApiError,
+    ConnectionSettingsError,
+    NotFoundError,
+    ResponseError,
+    UnauthorizedError,
+    WrongRouteError,
+    retry_after_seconds,
+)
+from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, JobStatus
 from airflow_provider_nugen.api.models import ServiceModel
-from airflow_provider_nugen.waiting.result import Decision, LogMessage, Outcome, WaitResult
-from airflow_provider_nugen.waiting.schedule import estimate, eta_interval
+from airflow_provider_nugen.waiting import schedule
+from airflow_provider_nugen.waiting.progress import changes, duration, timestamp
+from airflow_provider_nugen.waiting.result import Decision, LogMessage, Outcome, WaitResult, cut
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 
 M = TypeVar("M", bound=ServiceModel)
 
-#: No wait asks more often than this, in seconds, whatever its ``poke_interval``.
-MIN_INTERVAL = 0.1
-#: After a failed look the next one comes after this many seconds (or ``poke_interval``, if that is shorter) ...
-FIRST_RETRY = 5.0
-#: ... then after twice as many, and so on, up to this many (or ``poke_interval``, if that is longer).
-MAX_RETRY_INTERVAL = 60.0
-#: So many looks must fail in a row ...
+#: So many polls must fail in a row ...
 MAX_FAILURES = 10
 #: ... and for longer than so many seconds, before the wait gives up.
 MAX_OUTAGE = 600.0
+#: After so many 5xx in a row of the status route the detail route is asked in turn with it.
+MAX_STATUS_ERRORS = 3
 #: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
-#: Many waits may have the same deadline: for so many seconds the last look can wait for its turn.
+#: Many waits may have the same deadline: for so many seconds the final poll can wait for its turn.
 FINAL_POLL_PATIENCE = 30.0
 #: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
 STALL_TIMEOUT = 600.0
-#: An estimate is worth a log line when it moves by more than this share of what remains, or a minute.
-ETA_MOVED = 0.1
+#: The most characters of the service's reason in a message.
+MAX_REASON = 10_000
 
 
 @dataclass(slots=True)
 class Waiter(Generic[M]):
     """
-    Decides about one wait for one job.
+    Decides about the wait for one job.
 
     :param kind: the kind of job.
     :param job_id: its id.
     :param conn_id: the Airflow connection, for messages.
     :param settings: what the user asked for.
-    :param memory: what is known already.
+    :param state: what is known already.
     :param rand: gives random numbers from 0 to 1, for jitter.
+    :param one_of_many: the task waits for other jobs, too: the log has no progress of each.
     """
 
     kind: JobKind[M]
-    job_id: object
+    job_id: str
     conn_id: str
     settings: WaitSettings
-    memory: WaitState
+    state: WaitState
     rand: Callable[[], float] = random.random
+    one_of_many: bool = False
+    #: How the wait ended, and the same without the name of the job.
+    result: WaitResult | None = field(default=None, init=False)
+    what: str = field(default="", init=False)
     #: The answer of a finished job that lacks something; its detail is asked for once.
-    incomplete: tuple[M, JobStatus] | None = field(default=None, init=False)
+    _incomplete: tuple[M, JobStatus] | None = field(default=None, init=False)
+    #: The status route keeps failing, so it is the detail route's turn.
+    _ask_detail: bool = field(default=False, init=False)
     #: How the service refused the key, while the connection is read again.
-    refusal: ApiError | None = field(default=None, init=False)
+    _refusal: ApiError | None = field(default=None, init=False)
     #: The last answer that said that the job runs: what it meant, and a hash of its text.
-    running: JobStatus | None = field(default=None, init=False)
-    running_hash: int = field(default=0, init=False)
-    #: When progress was first seen, and how far the job was then.
-    first_progress: tuple[float, float] | None = field(default=None, init=False)
+    _running: JobStatus | None = field(default=None, init=False)
+    _running_hash: int = field(default=0, init=False)
     _status_call: Call[M] | None = field(default=None, init=False)
+    #: The answer that the kind's supplement is asked for, and the call that it is the answer of.
+    _unsupplemented: tuple[Call[M], M] | None = field(default=None, init=False)
 
-    @property
-    def call(self) -> Call[M]:
-        """What to ask the service next."""
-        if self.incomplete is not None:
+    def next_call(self) -> Call[M]:
+        """Return what to ask the service next."""
+        if self._unsupplemented is not None and self.kind.supplement is not None:
+            return self.kind.supplement.endpoint.call(**{self.kind.id_name: self.job_id})
+        if self._ask_detail or self._incomplete is not None:
             return self.kind.call(self.job_id, detail=True)
         if self._status_call is None:
             self._status_call = self.kind.call(self.job_id)
@@ -88,222 +100,300 @@ class Waiter(Generic[M]):
 
     def first_sleep(self, now: float) -> float:
         """
-        Say how long to sleep after taking over a wait that somebody else has begun.
+        Return how long to sleep after taking over a wait that somebody else has begun.
 
-        Spread over one interval, so that a thousand waits taken over together do not ask together.
+        Until the poll that is due; if that was missed, a part of an interval, so that a thousand waits taken over
+        together do not poll together.
+
+        :param now: the time in epoch seconds.
         """
-        interval = self._interval(now)
-        if not self.memory.seen:
-            interval = min(interval, FIRST_RETRY)
-        return self._until(now, interval * self.rand())
+        state = self.state
+        if state.due is not None and state.due > now:
+            return self._until(now, state.due - now)
+        interval = schedule.poll_interval(self.settings, now - state.began, self.rand)
+        if not state.seen:
+            interval = min(interval, schedule.FIRST_RETRY)
+        return 0.0 if state.over else self._until(now, interval * self.rand())
 
     def queue_timeout(self, now: float) -> float:
-        """Say how many seconds the next look can wait for its turn: until a little after the next deadline."""
+        """
+        Return how many seconds the next poll can wait for its turn: until a little after the next deadline.
+
+        :param now: the time in epoch seconds.
+        """
         return self._until(now, math.inf) + FINAL_POLL_PATIENCE
 
-    def on_response(self, response: RawResponse, now: float) -> Decision:
+    def seconds_left(self, now: float) -> float | None:
+        """
+        Return in how many seconds the service expects the job to end; ``None`` if it does not run, or says nothing.
+
+        :param now: the time of the last answer, in epoch seconds.
+        """
+        return None if self._running is None else schedule.estimate(self._running, now)
+
+    def on_response(self, call: Call[M], response: RawResponse, now: float) -> Decision:
         """
         Decide after a response arrived, whatever it says.
 
-        Most looks at a running job find what the look before has found: the same text is not read twice.
+        Most polls of a running job find what the poll before has found: the same text is not read twice.
+
+        :param call: what was asked.
+        :param response: what came.
+        :param now: the time in epoch seconds.
         """
+        if self._unsupplemented is not None:
+            return self._on_supplement(call, response, now)
         text_hash = hash(response.body)
-        if self.running is not None and text_hash == self.running_hash and response.status == 200:
-            return self._still_running(self.running, now, self._recovered())
-        self.running = None
+        if (
+            self.kind.supplement is None
+            and self._running is not None
+            and text_hash == self._running_hash
+            and response.status == 200
+        ):
+            return self._still_running(self._running, now, self._recovered(call))
+        self._running = None
         try:
-            decision = self.on_answer(self.call.read(response, self.conn_id), now)
+            answer = call.read(response, self.conn_id)
         except ApiError as e:
-            return self.on_error(e, now)
-        self.running_hash = text_hash
+            return self.on_error(call, e, now)
+        supplement = self.kind.supplement
+        if supplement is not None and self._incomplete is None and supplement.is_wanted(answer):
+            self._unsupplemented = call, answer
+            return Decision()
+        decision = self.on_answer(call, answer, now)
+        self._running_hash = text_hash
         return decision
 
-    def on_answer(self, answer: M, now: float) -> Decision:
-        """Decide after the service answered."""
-        memory = self.memory
-        reading = self.kind.reading(answer, memory.status)
-        if self.incomplete is not None:
-            return self._on_detail(answer, reading)
-        notes = self._notes(reading, now) + self._recovered()
-        memory.seen, memory.status = True, reading.status
-        if reading.state is not RUNNING:
-            if reading.state is SUCCEEDED and reading.missing_field and self.kind.detail:
-                self.incomplete = answer, reading
-                return Decision(notes=tuple(notes))
-            return self._end(answer, reading, notes)
-        self.running = reading
-        return self._still_running(reading, now, notes)
+    def on_answer(self, call: Call[M], answer: M, now: float) -> Decision:
+        """
+        Decide after the service answered; parameters as of :meth:`on_response`.
 
-    def _still_running(self, reading: JobStatus, now: float, notes: list[LogMessage]) -> Decision:
-        memory = self.memory
-        memory.stalled_since = (memory.stalled_since or now) if reading.stall_reason else None
-        if memory.stalled_since is not None and now - memory.stalled_since > STALL_TIMEOUT:
-            stalled = _duration(now - memory.stalled_since)
-            return self._finish(
-                Outcome.FAILED, f"has been {reading.status!r} for {stalled}: {reading.stall_reason}.", notes
-            )
-        sleep = self._interval(now)
-        if self.settings.use_eta and not self.settings.exponential_backoff:
-            sleep = eta_interval(sleep, self._remaining(reading, now), self.rand)
-        return self._wait(now, sleep, notes)
+        :param answer: the parsed response.
+        """
+        state = self.state
+        status = self.kind.reading(answer, state.status)
+        if self._incomplete is not None:
+            return self._on_detail(answer, status)
+        messages = changes(self._subject(), status, state, now, words_only=self.one_of_many)
+        messages += self._recovered(call)
+        if status.state is not RUNNING:
+            if status.state is SUCCEEDED and status.missing_field and self.kind.detail:
+                self._incomplete = answer, status
+                return Decision(messages=tuple(messages))
+            return self._end(answer, status, messages)
+        self._running = status
+        return self._still_running(status, now, messages)
 
-    def _remaining(self, reading: JobStatus, now: float) -> float | None:
-        """Say how many seconds the job will go on: the service's estimate, else by the progress that was seen."""
-        if reading.eta_seconds is not None or reading.eta is not None:
-            return estimate(reading, now)
-        bounds = progress_bounds(reading.progress)
-        if bounds is None:
-            return None
-        least, most = bounds
-        if self.first_progress is None:
-            self.first_progress = now, least
-        since, then = self.first_progress
-        if least <= then or now <= since:
-            return None
-        # Rather too early than too late.
-        return (now - since) * (1 - most) / (most - then)
+    def _on_supplement(self, call: Call[M], response: RawResponse, now: float) -> Decision:
+        """Decide with what the supplement adds, or without it if it cannot be read."""
+        assert self._unsupplemented is not None  # noqa: S101  # only called after it was set
+        assert self.kind.supplement is not None  # noqa: S101  # the same
+        (status_call, answer), self._unsupplemented = self._unsupplemented, None
+        try:
+            answer = self.kind.supplement.add(answer, call.read(response, self.conn_id))
+        except ApiError as e:
+            return self._without_supplement(status_call, answer, e, now)
+        return self.on_answer(status_call, answer, now)
 
-    def _recovered(self) -> list[LogMessage]:
-        """Note that the service answers (again)."""
-        memory = self.memory
-        failures, memory.failures, memory.failing_since, memory.reread = memory.failures, 0, None, False
-        if not failures:
-            return []
-        return [LogMessage(logging.INFO, f"{self._status()} can be read again after {failures} failed looks.")]
+    def _without_supplement(self, call: Call[M], answer: M, error: ApiError, now: float) -> Decision:
+        decision = self.on_answer(call, answer, now)
+        decision.messages = (LogMessage(logging.DEBUG, str(error)), *decision.messages)
+        return decision
 
-    def on_error(self, error: ApiError, now: float) -> Decision:
-        """Decide after a look failed."""
-        memory = self.memory
-        if isinstance(error, UnauthorizedError) and not memory.reread:
-            memory.reread, self.refusal = True, error
+    def on_error(self, call: Call[M] | None, error: ApiError, now: float) -> Decision:
+        """
+        Decide after a poll failed, or the connection could not be read.
+
+        :param call: what was asked.
+        :param error: what happened.
+        :param now: the time in epoch seconds.
+        """
+        if self._unsupplemented is not None:
+            (status_call, answer), self._unsupplemented = self._unsupplemented, None
+            return self._without_supplement(status_call, answer, error, now)
+        state = self.state
+        if isinstance(error, UnauthorizedError) and not state.reread:
+            state.reread, self._refusal = True, error
             return Decision(reread=True)
-        self.refusal = None
-        fresh = isinstance(error, NotFoundError) and not memory.seen and self.incomplete is None
-        grace = NOT_FOUND_GRACE - (now - memory.began)
-        if not error.transient and not (fresh and grace > 0):
-            if self.incomplete is not None:
+        self._refusal = None
+        fresh = isinstance(error, NotFoundError) and not state.seen and self._incomplete is None
+        grace = NOT_FOUND_GRACE - (now - state.began)
+        if not (error.transient or self._is_passing(call, error) or (fresh and grace > 0)):
+            if self._incomplete is not None:
                 return self._without_detail(error)
-            return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", subject=self._status())
+            return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", of_status=True)
         # Whatever passes: the next 401 asks for the connection once more.
-        memory.reread = False
-        memory.failures += 1
-        memory.failing_since = now if memory.failing_since is None else memory.failing_since
-        outage = now - memory.failing_since
-        if memory.failures >= MAX_FAILURES and outage > MAX_OUTAGE and not self.settings.ignore_failures:
-            return self._finish(
-                Outcome.UNREACHABLE,
-                f"could not be read {memory.failures} times in {_duration(outage)}; whether the job still runs "
-                f"is not known. Last: {error.advice}",
-                subject=self._status(),
-            )
-        sleep = self._retry_sleep(error, now)
-        if fresh:
-            sleep = min(sleep, grace)
-        level = logging.WARNING if memory.failures == 1 else logging.INFO
-        text = f"{self._status()} could not be read ({memory.failures} in a row): {error.advice}"
-        if fresh:
-            text += f" A fresh id is not visible everywhere at once, so this is final only in {grace:.0f} s."
-        return self._wait(now, sleep, [LogMessage(level, text)], error)
+        state.reread = False
+        return self._retry(call, error, now, until=grace if fresh else None)
 
     def on_reread(self, changed: bool, now: float) -> Decision:
         """
         Decide after the connection was read again because the service refused the key.
 
+        A service that has accepted the key before is asked once more: its refusal may be a hiccup.
+
         :param changed: whether the connection is another one now.
         :param now: the time in epoch seconds.
         """
-        refusal, self.refusal = self.refusal, None
-        if not changed and refusal is not None:
-            return self.on_error(refusal, now)
-        return Decision(
-            notes=(LogMessage(logging.INFO, "The key was refused, but the connection has changed since: once more."),)
-        )
+        refusal, self._refusal = self._refusal, None
+        if refusal is None or changed:
+            text = "The API key was rejected, but the connection has changed; retrying with the new one."
+            return Decision(messages=(LogMessage(logging.INFO, text),))
+        if self.state.status is not None:
+            return self._retry(None, refusal, now)
+        return self.on_error(None, refusal, now)
 
-    def _wait(self, now: float, sleep: float, notes: list[LogMessage], error: ApiError | None = None) -> Decision:
+    def _is_passing(self, call: Call[M] | None, error: ApiError) -> bool:
+        """Decide whether an error that ends a wait for a job never seen is passing for one that was."""
+        if isinstance(error, ConnectionSettingsError):
+            # It was read before. Airflow says the same when its database or its secrets backend is down.
+            return self.state.seen
+        if isinstance(error, WrongRouteError) and self._incomplete is None:
+            # A service that moves is back soon; a detail that was asked in the place of the status may not exist.
+            return self.state.seen or self._is_detail(call)
+        return False
+
+    def _is_detail(self, call: Call[M] | None) -> bool:
+        return call is not None and call.endpoint is self.kind.detail
+
+    def _retry(self, call: Call[M] | None, error: ApiError, now: float, until: float | None = None) -> Decision:
+        """Poll again after a failure that passes, unless there were too many for too long."""
+        state = self.state
+        # What the detail route makes up for is said once.
+        known = state.server_errors >= MAX_STATUS_ERRORS
+        state.failures += 1
+        state.failing_since = now if state.failing_since is None else state.failing_since
+        if call is not None and self._incomplete is None:
+            self._take_turns(call, error)
+        outage = now - state.failing_since
+        if state.failures >= MAX_FAILURES and outage > MAX_OUTAGE and not self.settings.ignore_failures:
+            return self._finish(
+                Outcome.UNREACHABLE,
+                f"could not be read {state.failures} times in {duration(outage)}; whether the job still runs "
+                f"is not known. Last: {error.advice}",
+                of_status=True,
+            )
+        retry_after = retry_after_seconds(error.retry_after, now)
+        sleep = schedule.retry_interval(self.settings.poke_interval, state.failures, retry_after, self.rand)
+        text = f"{self._status()} could not be read ({state.failures} in a row): {error.advice}"
+        if until is not None:
+            sleep = min(sleep, until)
+            text += f" A fresh id is not visible everywhere at once, so this is final only in {until:.0f} s."
+        level = logging.INFO if state.failures > 1 else logging.DEBUG if known else logging.WARNING
+        return self._wait(now, sleep, [LogMessage(level, text)], error)
+
+    def _take_turns(self, call: Call[M], error: ApiError) -> None:
+        """Let the detail route answer in turn with a status route that keeps failing."""
+        state, detail = self.state, self._is_detail(call)
+        if not detail and isinstance(error, ResponseError):
+            state.server_errors = state.server_errors + 1 if error.status >= 500 else 0
+        self._ask_detail = not detail and state.server_errors >= MAX_STATUS_ERRORS and self.kind.detail is not None
+
+    def _recovered(self, call: Call[M]) -> list[LogMessage]:
+        """Note that the service answers (again)."""
+        state = self.state
+        state.reread = self._ask_detail = False
+        failures, errors = state.failures, state.server_errors
+        if not failures and not errors:
+            return []
+        state.failures, state.failing_since = 0, None
+        detail = self._is_detail(call)
+        if not detail:
+            state.server_errors = 0
+        if detail and errors > MAX_STATUS_ERRORS:
+            return []
+        by = " by its detail" if detail else ""
+        return [LogMessage(logging.INFO, f"{self._status()} can be read again{by} after {failures} failed polls.")]
+
+    def _still_running(self, status: JobStatus, now: float, messages: list[LogMessage]) -> Decision:
+        state = self.state
+        state.over = False
+        state.stalled_since = (state.stalled_since or now) if status.stall_reason else None
+        if state.stalled_since is not None and now - state.stalled_since > STALL_TIMEOUT:
+            stalled = duration(now - state.stalled_since)
+            return self._finish(
+                Outcome.FAILED, f"has been {status.status!r} for {stalled}: {status.stall_reason}.", messages
+            )
+        sleep = schedule.poll_interval(self.settings, now - state.began, self.rand)
+        if self.settings.use_eta and not self.settings.exponential_backoff:
+            sleep = schedule.eta_interval(sleep, schedule.remaining(status, state, now), self.rand)
+        return self._wait(now, sleep, messages)
+
+    def _wait(self, now: float, sleep: float, messages: list[LogMessage], error: ApiError | None = None) -> Decision:
         settings = self.settings
         ends = [d for d in (settings.deadline, settings.execution_deadline) if d is not None]
         if not ends or now < min(ends):
-            return Decision(self._until(now, max(sleep, MIN_INTERVAL)), notes=tuple(notes))
+            sleep = self._until(now, max(sleep, schedule.MIN_INTERVAL))
+            self.state.due = now + sleep
+            return Decision(sleep, messages=tuple(messages))
         outcome, name = Outcome.TIMEOUT, "timeout"
         if settings.execution_deadline == min(ends):
             outcome, name = Outcome.EXECUTION_TIMEOUT, "execution_timeout"
-        budget = _duration(min(ends) - self.memory.began)
-        last = f"last status {self.memory.status!r}" if self.memory.status else "its status was never read"
-        trouble = f"; the last look failed: {error.advice}" if error else "."
-        deadline = datetime.fromtimestamp(min(ends), UTC).isoformat(timespec="seconds")
+        budget = duration(min(ends) - self.state.began)
+        last = f"last status {self.state.status!r}" if self.state.status else "its status was never read"
+        trouble = f"; the final poll failed: {error.advice}" if error else "."
         return self._finish(
             outcome,
-            f"was not done when its {name} of {budget} was over (deadline {deadline}): {last}{trouble} "
-            "The job goes on unless the task cancels it; waiting for it again, with a longer timeout, does no harm.",
-            notes,
+            f"was not done when its {name} of {budget} was over (deadline {timestamp(min(ends))}): {last}{trouble} "
+            "The job continues unless the task cancels it. It is safe to wait for it again with a longer timeout.",
+            messages,
         )
 
     def _until(self, now: float, sleep: float) -> float:
-        """Sleep no longer than until the next deadline, where a last look is due."""
+        """Sleep no longer than until the next deadline, where a final poll is due."""
         for deadline in (self.settings.deadline, self.settings.execution_deadline):
             if deadline is not None:
                 sleep = min(sleep, deadline - now)
         return max(sleep, 0.0)
 
-    def _interval(self, now: float) -> float:
-        settings = self.settings
-        if not settings.exponential_backoff:
-            return settings.poke_interval
-        # Airflow's poke loop waits poke_interval * 2 ** (n - 2) seconds after poke n, plus up to as much again as
-        # jitter. In terms of the time waited that is the line below: no count to keep, whatever the mode.
-        waited = max(now - self.memory.began, 0.0)
-        interval = max((waited + 0.75 * settings.poke_interval) / 1.5, 1.0) * (1 + self.rand())
-        return interval if settings.max_wait is None else min(interval, settings.max_wait)
-
-    def _retry_sleep(self, error: ApiError, now: float) -> float:
-        interval = self.settings.poke_interval
-        first = min(interval, FIRST_RETRY)
-        asked_for = retry_after_seconds(error.retry_after, now)
-        if asked_for is not None:
-            # Never earlier than asked, and not all waits at the same moment.
-            return max(asked_for, min(first, 1.0)) + self.rand() * min(first, 1 + asked_for / 10)
-        longest = max(interval, MAX_RETRY_INTERVAL)
-        exponent = min(self.memory.failures - 1, 30)
-        return float(min(first * 2**exponent, longest)) * (0.75 + 0.25 * self.rand())
-
-    def _on_detail(self, answer: M, reading: JobStatus) -> Decision:
-        if reading.state is SUCCEEDED and not reading.missing_field:
-            return self._end(answer, reading, [])
+    def _on_detail(self, answer: M, status: JobStatus) -> Decision:
+        if status.state is SUCCEEDED and not status.missing_field:
+            return self._end(answer, status, [])
         return self._without_detail()
 
     def _without_detail(self, error: ApiError | None = None) -> Decision:
-        assert self.incomplete is not None  # noqa: S101  # only called after it was set
-        answer, reading = self.incomplete
+        assert self._incomplete is not None  # noqa: S101  # only called after it was set
+        answer, status = self._incomplete
         trouble = f" (reading it failed: {error.advice})" if error else ""
         return self._finish(
             Outcome.FAILED,
-            f"is {reading.status!r}, but neither its status nor its detail names a {reading.missing_field}{trouble}. "
+            f"is {status.status!r}, but neither its status nor its detail names a {status.missing_field}{trouble}. "
             "Ask the service's support what became of it.",
-            result=self.kind.result(answer, reading),
+            result=self.kind.result(answer, status),
         )
 
-    def _end(self, answer: M, reading: JobStatus, notes: list[LogMessage]) -> Decision:
-        result = self.kind.result(answer, reading)
-        if reading.state is SUCCEEDED:
-            if reading.warning:
-                notes.append(LogMessage(logging.WARNING, f"{self._subject()}: {reading.warning}"))
-            warning = f" Warning: {reading.warning}" if reading.warning else ""
-            return self._finish(Outcome.SUCCEEDED, f"is done: {reading.status}.{warning}", notes, result)
-        outcome = Outcome.CANCELLED if reading.state is CANCELLED else Outcome.FAILED
+    def _end(self, answer: M, status: JobStatus, messages: list[LogMessage]) -> Decision:
+        result, word = self.kind.result(answer, status), cut(status.status, MAX_REASON)
+        if status.state is SUCCEEDED:
+            warning = cut(status.warning, MAX_REASON)
+            if warning:
+                messages.append(LogMessage(logging.WARNING, f"{self._subject()}: {warning}"))
+            tail = f" Warning: {warning}" if warning else ""
+            return self._finish(Outcome.SUCCEEDED, f"is done: {word}.{tail}", messages, result)
+        outcome = Outcome.CANCELLED if status.state is CANCELLED else Outcome.FAILED
         verb = "was stopped" if outcome is Outcome.CANCELLED else "failed"
-        reason = reading.reason.rstrip(". ") or "the service gives no reason"
-        return self._finish(outcome, f"{verb} (status {reading.status!r}): {reason}.", notes, result)
+        reason = cut(status.reason, MAX_REASON).rstrip(". ") or "the service gives no reason"
+        return self._finish(outcome, f"{verb} (status {word!r}): {reason}.", messages, result)
 
     def _finish(
         self,
         outcome: Outcome,
         what: str,
-        notes: list[LogMessage] | None = None,
+        messages: list[LogMessage] | None = None,
         result: dict[str, Any] | None = None,
-        subject: str | None = None,
+        *,
+        of_status: bool = False,
     ) -> Decision:
-        ending = WaitResult(outcome, f"{subject or self._subject()} {what}", result)
-        return Decision(ending=ending, notes=tuple(notes or ()))
+        """End the wait; ``of_status``: it is the status of the job that something happened to, not the job."""
+        messages = messages or []
+        self.what = f"its status {what}" if of_status else what
+        self.result = WaitResult(outcome, f"{self._status() if of_status else self._subject()} {what}", result)
+        self.state.over = True
+        # If it is taken over by somebody who does not know the result, that is read at once.
+        self.state.due = None
+        if self.one_of_many and outcome is not Outcome.SUCCEEDED:
+            messages.append(LogMessage(logging.WARNING, self.result.message))
+        return Decision(result=self.result, messages=tuple(messages))
 
     def _subject(self, prefix: str = "") -> str:
         kind = self.kind
@@ -311,41 +401,3 @@ class Waiter(Generic[M]):
 
     def _status(self) -> str:
         return self._subject("the status of ")
-
-    def _notes(self, reading: JobStatus, now: float) -> list[LogMessage]:
-        """Say what changed since the last look: status, progress, estimate."""
-        memory, notes = self.memory, []
-        if reading.status != memory.status and not reading.is_known_status:
-            notes.append(
-                LogMessage(
-                    logging.WARNING,
-                    f"{self._subject()}: unknown status {reading.status!r}; waiting on as if it ran.",
-                )
-            )
-        left = estimate(reading, now)
-        eta = None if left is None else now + left
-        moved = (eta is None) != (memory.eta is None) or (
-            eta is not None
-            and memory.eta is not None
-            and abs(eta - memory.eta) > max(60.0, ETA_MOVED * abs(memory.eta - now))
-        )
-        if reading.status == memory.status and reading.progress == memory.progress and not moved:
-            return notes
-        memory.progress, memory.eta = reading.progress, eta
-        text = f"{self._subject()}: {reading.status}"
-        if memory.status and memory.status != reading.status:
-            text += f" (was {memory.status})"
-        if reading.progress is not None:
-            text += f", progress {reading.progress}" + ("" if isinstance(reading.progress, str) else " %")
-        if eta is not None and reading.state is RUNNING:
-            text += f", expected to end {datetime.fromtimestamp(eta, UTC).isoformat(timespec='seconds')}"
-        notes.append(LogMessage(logging.INFO, text))
-        return notes
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g} s"
-    minutes = round(seconds / 60)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return " ".join(f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min")) if n)

@@ -12,14 +12,25 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
+from airflow_provider_nugen.api.chat import ChatCompletion
 from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
 from airflow_provider_nugen.api.job import JobState
 from airflow_provider_nugen.api.nugen import endpoints, models
 from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import models as seekr
 
-ENDPOINTS = [e for module in (endpoints, seekr) for e in vars(module).values() if isinstance(e, Endpoint)]
-MODELS = [models.AlignmentStatus, models.TaskStatus, models.EvaluationStatus, seekr.AlignmentJob]
+ENDPOINTS = [e for module in (endpoints, seekr_endpoints) for e in vars(module).values() if isinstance(e, Endpoint)]
+MODELS = [
+    models.AlignmentStatus,
+    models.TaskStatus,
+    models.EvaluationStatus,
+    seekr.AlignmentJob,
+    seekr.File,
+    seekr.FineTune,
+    seekr.Deployment,
+    ChatCompletion,
+]
 NAMES = sorted(
     {
         "data",
@@ -31,6 +42,8 @@ NAMES = sorted(
         "aligned_model_id",
         "base_model_id",
         "performanceMetrics",
+        "choices",
+        "content",
     }
     | {name for model in MODELS for name in model.model_fields}
     | set(models.PerformanceMetrics.model_fields)
@@ -66,7 +79,7 @@ statuses = st.sampled_from([200, 200, 200, 201, 204]) | st.integers(100, 999)
 
 
 def call_of(endpoint: Endpoint[Any]) -> Any:
-    path = endpoint.path if isinstance(endpoint.path, str) else next(filter(None, endpoint.path.names.values()))
+    path = endpoint.path if isinstance(endpoint.path, str) else endpoint.path.first()
     return endpoint.call(**dict.fromkeys(re.findall(r"{(\w+)}", path), "x"))
 
 

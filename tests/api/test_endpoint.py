@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +36,11 @@ def error_of(
 
 
 # --- what to send
+
+
+def test_the_likeliest_revision_is_spoken_while_nobody_has_said_which() -> None:
+    call = endpoints.ALIGNMENT_STATUS.call(**A)
+    assert call.request("auto", "c") == call.request("B", "c") != call.request("C", "c")
 
 
 @pytest.mark.parametrize(
@@ -68,14 +74,14 @@ def error_of(
             M,
             "GET",
             "/api/v3/models/undeploy-model/m-1/status",
-            "/api/v3/models/undeploy-model/m-1/status",
+            "/api/v3/models/m-1/deployment/status",
         ),
         (
             endpoints.UNDEPLOY_MODEL,
             M,
             "DELETE",
             "/api/v3/models/undeploy-model/m-1",
-            "/api/v3/models/undeploy-model/m-1",
+            "/api/v3/models/m-1/deployment",
         ),
         (
             endpoints.EVALUATION_STATUS,
@@ -84,9 +90,11 @@ def error_of(
             "/api/v3/evaluations/e-1/status",
             "/api/v3/evaluations/e-1/status",
         ),
+        (endpoints.EVALUATION_DETAIL, E, "GET", "/api/v3/evaluations/e-1", "/api/v3/evaluations/e-1"),
         (endpoints.CREATE_EVALUATION, {}, "POST", "/api/v3/evaluations", "/api/v3/evaluations/create"),
         (endpoints.BASE_MODELS, {}, "GET", "/api/v3/models/base", "/api/v3/models/base"),
         (endpoints.LIST_ALIGNMENTS, {}, "GET", "/api/v3/alignment-project", "/api/v3/alignment-projects/list"),
+        (endpoints.LIST_DOCUMENTS, {}, "GET", "/api/v3/documents", "/api/v3/documents/list"),
         (endpoints.UPLOAD_DOCUMENTS, {}, "POST", "/api/v3/documents", "/api/v3/documents/create"),
         (endpoints.DOCUMENT_STATUS, D, "GET", "/api/v3/documents/d-1", "/api/v3/documents/d-1/status"),
         (endpoints.CREATE_BENCHMARK, {}, "POST", "/api/v3/benchmark/create", "/api/v3/benchmarks/create"),
@@ -228,7 +236,7 @@ def test_a_comparison_names_the_other_model_as_the_revision_does(revision: str, 
         (
             endpoints.CREATE_BENCHMARK.call(document_ids=["d"], num_questions=5),
             {"documents": ["d"], "num_questions": 5},
-            {"document_ids": ["d"], "num_questions": 5},
+            {"document_ids": ["d"], "n_samples": 5},
         ),
         (
             endpoints.UPLOAD_BENCHMARK.call(name="n", document_id="d"),
@@ -248,6 +256,7 @@ def test_a_benchmark_is_described_as_the_revision_does(call: Any, b: dict[str, A
     [
         (endpoints.CREATE_ALIGNMENT.call(workflow_id="w"), "C", "workflow_id"),
         (endpoints.CREATE_EVALUATION.call(name="n"), "B", "name"),
+        (endpoints.CREATE_BENCHMARK.call(name="n"), "B", "name"),
         (endpoints.DEPLOY_MODEL.call(model_id="m-1", early=True), "B", "early"),
     ],
 )
@@ -256,6 +265,12 @@ def test_a_field_that_a_revision_lacks_is_refused_by_name(call: Any, revision: s
         call.request(revision, "my_conn")
     for words in (repr(field), f"revision {revision}", "'my_conn'", "api_revision"):
         assert words in str(caught.value)
+
+
+def test_benchmarks_are_listed_in_revision_b() -> None:
+    assert endpoints.LIST_BENCHMARKS.call().request("B", "c").target == "/api/v3/benchmark/list"
+    with pytest.raises(errors.InvalidInputError, match="does not exist in API revision C"):
+        endpoints.LIST_BENCHMARKS.call().request("C", "c")
 
 
 def test_a_path_that_a_revision_lacks_is_refused() -> None:
@@ -447,9 +462,9 @@ def test_words_are_cut(payload: Any) -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"<html>", "it is no JSON"),
-        (b'{"status": "READY"', "it is no JSON"),
-        (b"\xff", "cannot be read as JSON"),
+        (b"<html>", "it is not JSON"),
+        (b'{"status": "READY"', "it is not JSON"),
+        (b"\xff", "it is not JSON"),
         (b"", "expected an object, not NoneType"),
         (b"null", "expected an object, not NoneType"),
         (b"[]", "expected an object, not list"),
@@ -457,7 +472,7 @@ def test_words_are_cut(payload: Any) -> None:
         (b'{"status": null}', "field 'status'"),
         (b'{"status": {}}', "field 'status'"),
         (b'{"status": "READY", "x": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "levels deep"),
-        (b"[" * 100_000, "cannot be read as JSON"),
+        (b"[" * 100_000, "levels deep"),
     ],
 )
 def test_a_success_that_cannot_be_read_is_a_passing_failure_that_shows_its_beginning(body: bytes, why: str) -> None:
@@ -502,3 +517,64 @@ def test_an_error_says_what_was_tried_on_which_id_through_which_connection(
     with pytest.raises(errors.ResponseError) as caught:
         endpoint.call(**ids).read(raw(None, 500), "my_conn")
     assert str(caught.value).startswith(context)
+
+
+# --- what may not leave the provider
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        (b'{"status": "READY", "error": "cut \\ud83d"}', "cut \ufffd"),
+        (b'{"status": "READY", "error": "\\uD83D\\uDE00 \\uDE00"}', "\U0001f600 \ufffd"),
+        (b'{"status": "READY", "error": "\xed\xa0\xbd"}', "\ufffd\ufffd\ufffd"),
+        (b'{"status": "READY", "error": "Gr\xf6\xdfe"}', "Gr\ufffd\ufffde"),
+        (b'\xef\xbb\xbf{"status": "READY", "error": "x"}', "x"),
+        (b'{"status": "READY", "error": 123456789012345678901234567890}', "1.2345678901234568e+29"),
+        (b'{"status": "READY", "error": ' + b"9" * 5000 + b"}", None),
+        (b'{"status": "READY", "error": NaN}', None),
+        (b'{"status": "READY", "error": 1e999}', None),
+    ],
+)
+def test_what_airflow_cannot_carry_is_replaced_where_it_is_parsed(body: bytes, error: str | None) -> None:
+    status = endpoints.ALIGNMENT_STATUS.call(**A).read(RawResponse(200, body), "c")
+    assert (status.status, status.error) == ("READY", error)
+    msgspec.json.encode(status.model_dump(mode="json"))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters()), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(anything, st.sampled_from(["utf-8", "utf-16", "utf-32", "latin-1"]))
+def test_any_json_becomes_what_airflow_can_carry_or_cannot_be_read(value: Any, encoding: str) -> None:
+    body = json.dumps(value).encode(encoding)
+    try:
+        parsed = RawResponse(200, body).json()
+    except ValueError:
+        assert encoding in ("utf-16", "utf-32")
+        return
+    msgspec.json.encode(parsed)
+
+
+@given(st.integers(300, 599), anything)
+def test_any_error_can_be_shown_and_stored(status: int, value: Any) -> None:
+    for payload in (value, {"detail": value}, {"detail": [{"loc": [value], "msg": value}]}, {"message": value}):
+        error = error_of(RawResponse(status, json.dumps(payload).encode()))
+        msgspec.json.encode([str(error), error.problem, error.hint, error.context, getattr(error, "payload", None)])
+
+
+def test_a_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    response = raw({"status": "READY"})
+    assert response.json() is response.json()
+    response.replace_body(b"[]")
+    assert response.json() == []
+
+
+def test_of_many_errors_a_few_are_shown() -> None:
+    error = error_of(raw({"detail": [{"msg": f"no {n}"} for n in range(1000)]}, 422))
+    assert "no 9" in error.problem
+    assert "no 10" not in error.problem

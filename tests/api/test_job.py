@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.job import FAILED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs
+from airflow_provider_nugen.api.nugen.models import TaskStatus
 from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.seekr import jobs as seekr_jobs
 
@@ -27,7 +29,7 @@ def test_a_kind_asks_for_its_id_and_hands_on_only_fields_of_its_status(kind: Job
     call = kind.call("x/1")
     assert call.ids == {kind.id_name: "x/1"}
     assert "x%2F1" in call.request(kind.service.revisions[0], "c").target
-    answer = call.endpoint.read({"status": "COMPLETED", "id": "x"})
+    answer = call.read(RawResponse(200, b'{"status": "COMPLETED", "id": "x"}'), "c")
     assert set(kind.xcom_keys) <= kind.result(answer, kind.reading(answer)).keys()
     assert all(word == word.upper() for word in kind.status_map)
 
@@ -35,7 +37,8 @@ def test_a_kind_asks_for_its_id_and_hands_on_only_fields_of_its_status(kind: Job
 def test_the_detail_is_asked_for_where_there_is_one() -> None:
     assert jobs.ALIGNMENT.call("a", detail=True).endpoint is endpoints.ALIGNMENT_DETAIL
     assert jobs.ALIGNMENT.call("a").endpoint is endpoints.ALIGNMENT_STATUS
-    assert jobs.EVALUATION.call("e", detail=True).endpoint is endpoints.EVALUATION_STATUS
+    assert jobs.EVALUATION.call("e", detail=True).endpoint is endpoints.EVALUATION_DETAIL
+    assert jobs.DOCUMENT.call("d", detail=True).endpoint is endpoints.DOCUMENT_STATUS
 
 
 @pytest.mark.parametrize("word", ["", None, "WHAT"])
@@ -45,7 +48,7 @@ def test_a_word_that_is_not_in_the_table_has_no_state(word: str | None) -> None:
 
 def test_where_the_words_say_all_nothing_refines_them() -> None:
     kind = replace(jobs.DEPLOYMENT, interpret=None)
-    read = kind.reading(kind.status.read({"status": "FAILED", "error": "broke"}))
+    read = kind.reading(TaskStatus.read({"status": "FAILED", "error": "broke"}))
     assert (read.state, read.reason) == (FAILED, "")
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from airflow_provider_nugen.api.models import Progress, ServiceModel, Timestamp, read_any
+from airflow_provider_nugen.api.nugen.models import AlignmentStatus
 
 
 class Parcel(ServiceModel):
@@ -90,3 +92,27 @@ def test_reading_leaves_the_payload_alone() -> None:
 @pytest.mark.parametrize("payload", [None, {"models": []}, [1], "x"])
 def test_where_only_the_status_matters_any_json_will_do(payload: object) -> None:
     assert read_any(payload) == payload
+
+
+class Box(ServiceModel):
+    """A model that holds others."""
+
+    parcel: Parcel | None = None
+    parcels: list[Parcel] | None = None
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        (Parcel, {"number": "p", "marks": [{}] * 1000}),
+        (Box, {"parcel": {"number": "p", "marks": [{}] * 1000}}),
+        (Box, {"parcels": [1] * 1000}),
+        (AlignmentStatus, {"status": "READY", "document_ids": [{}] * 1000}),
+    ],
+)
+def test_a_list_of_the_wrong_items_is_one_error_not_one_for_each(model: type[ServiceModel], sent: Any) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(sent)
+    assert caught.value.error_count() == 1
+    scalars = {name: value for name, value in sent.items() if isinstance(value, str)}
+    assert model.read(sent) == model.read(scalars)

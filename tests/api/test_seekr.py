@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobState
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState
 from airflow_provider_nugen.api.seekr.endpoints import ALIGNMENT_OUTPUTS, CREATE_ALIGNMENT, LIST_ALIGNMENTS
 from airflow_provider_nugen.api.seekr.jobs import ALIGNMENT, DATA_JOB, DATA_JOB_FILES
 from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob
@@ -120,10 +120,41 @@ def test_a_data_job_has_files_to_process_before_it_can_start(word: str, files: J
         assert (read.state, read.is_known_status) == (state, True)
 
 
-def test_a_data_job_that_needs_a_review_says_that_a_person_must_act() -> None:
-    read = DATA_JOB.reading(DataJob.read({"status": "needs_review", "status_message": "two files are empty"}))
-    assert "two files are empty" in read.reason
-    assert "a person must" in read.reason
+@pytest.mark.parametrize("word", [*ALIGNMENT.status_map])
+def test_a_failure_of_the_alignment_is_no_success_of_the_files(word: str) -> None:
+    # A word that means failure for the alignment means it for the files, too, also one that is added later.
+    state = ALIGNMENT.status_map[word]
+    assert DATA_JOB_FILES.status_map[word] is (SUCCEEDED if state is RUNNING else state)
+    assert DATA_JOB.status_map[word] is state
+
+
+FILE = {"file_id": "f-1", "name": "a.pdf", "status": "completed"}
+BAD_FILE = {"file_id": "f-2", "name": "b.pdf", "status": "failed", "suggested_fix": "remove the password"}
+
+
+@pytest.mark.parametrize("kind", [DATA_JOB, DATA_JOB_FILES], ids=lambda kind: kind.key)
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({}, "its files need a review, or it has no files or no system prompt"),
+        ({"files": []}, "it has no files yet"),
+        ({"files": [FILE], "system_prompt": None}, "it has no system prompt"),
+        ({"files": [FILE], "system_prompt": ""}, "it has no system prompt"),
+        ({"files": [FILE], "system_prompt": "Be kind."}, "its files need a review"),
+        ({"files": [{"file_id": "f-1"}]}, "its files need a review, or it has no system prompt"),
+        ({"files": [FILE, BAD_FILE]}, "files need a review: 'b.pdf' is failed (remove the password)"),
+        ({"files": [{"file_id": "f-3", "status": "FAILED"}]}, "files need a review: 'f-3' is FAILED"),
+    ],
+)
+def test_a_data_job_that_needs_a_review_says_why_a_person_must_act(
+    kind: JobKind[DataJob], fields: dict[str, Any], what: str
+) -> None:
+    message = {"status_message": "two files are empty"}
+    for said in ({}, message):
+        read = kind.reading(DataJob.read({"status": "needs_review", **said, **fields}))
+        assert (read.state, read.needs_action, read.is_terminal_failure) == (FAILED, True, False)
+        because = f"{what} (two files are empty)" if said else what
+        assert read.reason == f"{because}: a person must act on the data job in SeekrFlow"
 
 
 def test_a_data_job_tells_of_the_alignment_job_inside_it() -> None:
@@ -146,3 +177,19 @@ def test_outputs_are_a_list_of_files(payload: Any) -> None:
     assert ALIGNMENT_OUTPUTS.read([{"id": "f-1"}]) == [{"id": "f-1"}]
     with pytest.raises(ValueError, match="list of files"):
         ALIGNMENT_OUTPUTS.read(payload)
+
+
+@pytest.mark.parametrize(
+    ("alignment_job", "outputs"),
+    [
+        (None, None),
+        ({"status": "running"}, None),
+        ({"status": "completed", "output_files": None}, None),
+        ({"status": "completed", "output_files": []}, None),
+        ({"status": "completed", "output_files": ["f-1"]}, None),
+        ({"status": "completed", "output_files": [{"id": "f-1", "purpose": "fine-tune"}]}, ["f-1"]),
+    ],
+)
+def test_a_data_job_shows_the_outputs_of_its_alignment(alignment_job: Any, outputs: list[str] | None) -> None:
+    found = DataJob.read({"status": "completed", "alignment_job": alignment_job}).outputs
+    assert (found and [file["id"] for file in found]) == outputs

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from demo.local_airflow import LocalAirflow
+from devtools.local_airflow import LocalAirflow
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium here")
 from selenium.common.exceptions import WebDriverException  # noqa: E402

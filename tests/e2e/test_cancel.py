@@ -6,31 +6,27 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from demo.client import AirflowApiError, Run
-from demo.local_airflow import LocalAirflow
+from devtools.client import AirflowApiError, Run
+from devtools.local_airflow import LocalAirflow
+from devtools.polling import wait_until
 
-pytestmark = pytest.mark.e2e
+# One Airflow at a time.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
 HOUR = {"running": 3600.0, "file_processing": 3600.0}
+#: Seconds within which anything that is waited for happens, however busy the machine is.
+TIMEOUT = 180
 #: Seconds without a heartbeat after which a triggerer's triggers are given to another one.
 GIVEN_UP = 6
-
-
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
-    """Wait until something is true, and return it."""
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, f"after {seconds} s still not: {what}"
-        time.sleep(0.25)
-    return value
 
 
 def insist(call: Callable[[], Any]) -> None:
@@ -45,7 +41,7 @@ def insist(call: Callable[[], Any]) -> None:
             return False
         return True
 
-    wait_until(done, "Airflow does it")
+    wait_until(done, TIMEOUT, "Airflow does not do it")
 
 
 class Jobs:
@@ -60,8 +56,16 @@ class Jobs:
         now = self.simulator.now()
         return [job.word(now) for job in jobs if task in (job.inputs.get("instructions"), job.inputs.get("name"))]
 
+    def wait_for(self, task: str, words: list[str]) -> None:
+        """Wait until the jobs that a task has started have these status words."""
+        wait_until(lambda: self.of(task) == words, TIMEOUT, lambda: f"the jobs of {task} are {self.of(task)}")
+
+    def wait_for_polls(self, task: str, count: int) -> None:
+        """Wait until the last job of a task was polled more than ``count`` times."""
+        wait_until(lambda: self.polled(task) > count, TIMEOUT, f"the job of {task} is not polled")
+
     def polled(self, task: str) -> int:
-        """Count the looks at the last job of a task."""
+        """Count the polls of the last job of a task."""
         jobs = [job for job in self.simulator.all("seekr_alignment") if task == job.inputs.get("instructions")]
         return sum(seen.path.endswith(jobs[-1].id) and seen.method == "GET" for seen in self.simulator.requests)
 
@@ -119,12 +123,12 @@ def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -
             state == ("running" if "on_worker" in task else "deferred") for task, state in states.items()
         )
 
-    wait_until(all_wait, "all tasks wait", 90)
+    wait_until(all_wait, TIMEOUT, "not all tasks wait")
     jobs = Jobs(simulator)
-    wait_until(lambda: jobs.polled("e2e_cancel.on_worker[-1]") > 1, "the worker looks")
+    jobs.wait_for_polls("e2e_cancel.on_worker[-1]", 1)
     # One whose trigger has not begun yet is not told that its task was ended.
     for task in ("deferred", "cleared", "moved", "moved_unpushed"):
-        wait_until(lambda task=task: jobs.polled(f"e2e_cancel.{task}[-1]") > 2, f"the triggerer looks for {task}")
+        jobs.wait_for_polls(f"e2e_cancel.{task}[-1]", 2)
     return runs
 
 
@@ -134,23 +138,23 @@ def test_a_triggerer_that_hands_over_cancels_nothing(
     jobs = Jobs(simulator)
     names = [f"e2e_cancel.{task}[-1]" for task in ("moved", "moved_unpushed", "deferred", "cleared")]
 
-    def looked_at_again(why: str) -> None:
+    def wait_until_polled_again() -> None:
         before = {name: jobs.polled(name) for name in names}
         for name in names:
-            wait_until(lambda name=name: jobs.polled(name) > before[name] + 1, f"{name} is waited for: {why}")
+            jobs.wait_for_polls(name, before[name] + 1)
 
     # It is taken for dead, another one takes over; then it wakes up and finds that its triggers are gone.
     airflow.kill_triggerer(0, signal.SIGSTOP)
     airflow.start_triggerer()
-    looked_at_again("moved")
+    wait_until_polled_again()
     airflow.kill_triggerer(0, signal.SIGCONT)
     time.sleep(5)
     assert [jobs.of(name) for name in names] == [["running"]] * len(names)
     # The one that took over dies, and the first one takes its triggers back; then it restarts.
     airflow.kill_triggerer(1, signal.SIGKILL)
-    looked_at_again("killed")
+    wait_until_polled_again()
     airflow.restart_triggerer(0)
-    looked_at_again("restarted")
+    wait_until_polled_again()
     assert [jobs.of(name) for name in names] == [["running"]] * len(names)
     assert jobs.of("e2e_cancel.data_job[-1]") == ["file_processing"]
 
@@ -161,9 +165,9 @@ def test_marking_a_task_failed_cancels_its_job(
     jobs, run = Jobs(simulator), waiting["e2e_cancel"]
     tasks = ["on_worker", "deferred", "data_job"]
     for task in (*tasks, "kept"):
-        insist(lambda task=task: airflow.mark_task(*run, task, "failed"))
+        insist(partial(airflow.mark_task, *run, task, "failed"))
     for task in tasks:
-        wait_until(lambda task=task: jobs.of(f"e2e_cancel.{task}[-1]") == ["cancelled"], f"{task} is cancelled")
+        jobs.wait_for(f"e2e_cancel.{task}[-1]", ["cancelled"])
     assert jobs.of("e2e_cancel.kept[-1]") == ["running"]
     assert jobs.of("e2e_cancel.moved[-1]") == ["running"]
 
@@ -173,13 +177,13 @@ def test_clearing_a_deferred_task_cancels_its_job_and_starts_another(
 ) -> None:
     jobs, run = Jobs(simulator), waiting["e2e_cancel"]
     insist(lambda: airflow.clear_tasks(*run, ["cleared"]))
-    wait_until(lambda: jobs.of("e2e_cancel.cleared[-1]") == ["cancelled", "running"], "cancelled, and another one")
-    log = wait_until(lambda: airflow.task_log(*run, "cleared", try_number=2), "the log of the second try")
+    jobs.wait_for("e2e_cancel.cleared[-1]", ["cancelled", "running"])
     wait_until(
         lambda: (
             "Before it was cleared this task started alignment job" in airflow.task_log(*run, "cleared", try_number=2)
         ),
-        f"the log says what became of the old job: {log}",
+        TIMEOUT,
+        "the log of the second try does not say what became of the old job",
     )
     assert jobs.of("e2e_cancel.cleared[-1]") == ["cancelled", "running"]
 
@@ -189,9 +193,9 @@ def test_failing_a_dag_run_cancels_its_jobs(
 ) -> None:
     jobs = Jobs(simulator)
     insist(lambda: airflow.mark_run(*waiting["e2e_cancel_run"], "failed"))
-    wait_until(lambda: jobs.of("e2e_cancel_run.on_worker[-1]") == ["cancelled"], "the job of the worker is cancelled")
+    jobs.wait_for("e2e_cancel_run.on_worker[-1]", ["cancelled"])
     for name in ("e2e_cancel_run.deferred[-1]", "mapped-one", "mapped-two"):
-        wait_until(lambda name=name: jobs.of(name) == ["cancelled"], f"{name} is cancelled")
+        jobs.wait_for(name, ["cancelled"])
     assert jobs.of("e2e_cancel.moved[-1]") == ["running"]
 
 

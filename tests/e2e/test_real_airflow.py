@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import signal
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,10 +13,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from demo.client import Run
-from demo.local_airflow import LocalAirflow
+from devtools.client import Run
+from devtools.local_airflow import LocalAirflow
+from devtools.polling import wait_until
 
-pytestmark = pytest.mark.e2e
+# One Airflow at a time.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
 
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "example_dags"
@@ -77,10 +78,7 @@ def runs(airflow: LocalAirflow, simulator: Simulator) -> dict[str, Run]:
         tasks = airflow.task_instances(*runs["e2e_waits"])
         return {str(task.key) for task in tasks if task.state == "deferred"}
 
-    end = time.monotonic() + 60
-    while len(deferred()) < 4:
-        assert time.monotonic() < end, "the waits were not deferred"
-        time.sleep(0.5)
+    wait_until(lambda: len(deferred()) >= 4, 180, lambda: f"only {deferred()} are deferred", check=airflow.check)
     airflow.kill_triggerer(0, signal.SIGKILL)
     simulator.fail_job("bad", "CUDA out of memory")
     airflow.start_triggerer()
@@ -122,7 +120,7 @@ def test_every_wait_ends_as_it_should(airflow: LocalAirflow, runs: dict[str, Run
     }
 
 
-def test_all_modes_hand_on_the_same(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+def test_all_modes_push_the_same_xcoms(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
     found = values(airflow, runs["e2e_waits"])
     expected = found["deferred", "return_value"]
     assert expected["state"] == "SUCCEEDED"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
+import re
 import socket
 import ssl
 import threading
@@ -19,12 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from airflow_provider_nugen.hooks import client as client_module
+from airflow_provider_nugen.hooks import request_queue
+from devtools.certificates import make_certificate
 
 #: Instead of an answer: close the connection, or do not answer.
 DROP, HANG = "drop", "hang"
@@ -51,12 +47,14 @@ class RequestRecord:
 
 
 class Server(ThreadingHTTPServer):
-    """Answers from a script (``{}`` when it is over) and remembers what it was asked."""
+    """Answers from a script, then by a rule (``{}`` without one), and remembers what it was asked."""
 
     daemon_threads = True
+    request_queue_size = 200
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self.script: deque[Answer | str] = deque()
+        self.rule: Callable[[RequestRecord], Answer] = lambda request: Answer()
         self.seen: list[RequestRecord] = []
         self.asked = threading.Event()
         self.over = threading.Event()
@@ -83,9 +81,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        server.seen.append(RequestRecord(self.command, self.path, dict(self.headers), body))
+        record = RequestRecord(self.command, self.path, dict(self.headers), body)
+        server.seen.append(record)
         server.asked.set()
-        answer = server.script.popleft() if server.script else Answer()
+        answer = server.script.popleft() if server.script else server.rule(record)
         if isinstance(answer, str):
             if answer == HANG:
                 server.over.wait()
@@ -126,28 +125,8 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A self-signed certificate for 127.0.0.1, with its private key in the same file."""
-    private_key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(private_key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(private_key, hashes.SHA256())
-    )
     path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + private_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
+    make_certificate(path)
     return path
 
 
@@ -182,10 +161,58 @@ def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
     # The loop's own clock stays right.
     clock = SimpleNamespace(time=time.time, monotonic=partial(_monotonic, slept))
-    monkeypatch.setattr(client_module, "time", clock)
+    monkeypatch.setattr(request_queue, "time", clock)
     monkeypatch.setattr(time, "sleep", slept.append)
     monkeypatch.setattr(asyncio, "sleep", asleep)
     return slept
+
+
+@dataclass
+class Deployment:
+    """
+    How a deployment of Nugen answers: as revision B or C, by a router of its own, or by a gateway that has lost it.
+
+    :param speaks: the revisions whose paths it has.
+    """
+
+    speaks: str = "B"
+
+    def __call__(self, request: RequestRecord) -> Answer:
+        """Answer one request."""
+        if request.target == "/api/v3/models/base":
+            return Answer(body=b'{"models": []}')
+        answers = [
+            answer
+            for revisions, method, pattern, answer in _ROUTES
+            if set(revisions) & set(self.speaks) and re.fullmatch(pattern, request.target) and method == request.method
+        ]
+        return answers[0] if answers else NO_ROUTE
+
+
+REFUSED = Answer(401, b'{"detail": "bad key"}')
+NO_ROUTE = Answer(404, b'{"detail": "Not Found"}')
+NO_MODEL = Answer(404, b'{"detail": "Model not found"}')
+_READY = Answer(body=b'{"status": "READY"}')
+_ROUTES = (
+    ("B", "GET", r"/api/v3/alignment-project/status/gone", NO_MODEL),
+    ("C", "GET", r"/api/v3/alignment-projects/gone/status", NO_MODEL),
+    ("B", "GET", r"/api/v3/alignment-project/status/[^/]+", _READY),
+    ("C", "GET", r"/api/v3/alignment-projects/[^/]+/status", _READY),
+    ("BC", "GET", r"/api/v3/evaluations/[^/]+/status", Answer(body=b'{"evaluation_id": "e-1", "status": "READY"}')),
+    ("B", "POST", r"/api/v3/alignment-project/create", Answer(body=b'{"alignment_id": "a-b"}')),
+    ("C", "POST", r"/api/v3/alignment-projects/create", Answer(body=b'{"alignment_id": "a-c"}')),
+    ("B", "POST", r"/api/v3/documents", Answer(body=b'["d-b"]')),
+    ("C", "POST", r"/api/v3/documents/create", Answer(body=b'["d-c"]')),
+    ("B", "POST", r"/api/v3/models/deploy-model/[^/]+", Answer(body=b'"m-b"')),
+    ("C", "POST", r"/api/v3/models/[^/]+/deployment(\?early=true)?", Answer(body=b'"m-c"')),
+)
+
+
+@pytest.fixture
+def deployment(server: Server) -> Deployment:
+    """Let the server be a deployment of Nugen that speaks revision B, until it is told otherwise."""
+    server.rule = deployment = Deployment()
+    return deployment
 
 
 @pytest.fixture

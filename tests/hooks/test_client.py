@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -13,19 +14,21 @@ from airflow_provider_nugen.api.errors import (
     NotFoundError,
     TransportError,
     UnauthorizedError,
+    WrongRouteError,
 )
-from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN, UNDEPLOY_MODEL
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN, UNDEPLOY_MODEL
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
 from airflow_provider_nugen.api.seekr.service import SEEKR
-from airflow_provider_nugen.hooks import client as client_module
+from airflow_provider_nugen.hooks import deprecation, key_check, request_queue, transport_cache
 from airflow_provider_nugen.hooks.client import AsyncClient
-from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, LONGEST_PAUSE, PAUSE
+from airflow_provider_nugen.hooks.nugen import NugenHook
+from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_THROTTLE_WAIT, PAUSE
+from airflow_provider_nugen.hooks.settings import Settings
 
-from .conftest import HANG, Answer, Server
+from .conftest import HANG, REFUSED, Answer, Deployment, RequestRecord, Server
 
 CANCEL = UNDEPLOY_MODEL.call(model_id="m-1")
 READY = Answer(body=b'{"status": "READY"}')
-REFUSED = Answer(401, b'{"detail": "bad key"}')
 
 
 def call(alignment_id: str = "a-1") -> Call[AlignmentStatus]:
@@ -38,8 +41,8 @@ def keys(server: Server) -> list[str]:
 
 async def refreshed(client: AsyncClient) -> None:
     """Wait until the connection has been read again."""
-    if client._refreshing is not None:
-        await asyncio.wait([client._refreshing])
+    if client._transports._refreshing is not None:
+        await asyncio.wait([client._transports._refreshing])
 
 
 async def test_all_waits_on_one_connection_share_one_client_until_the_last_leaves(
@@ -52,7 +55,7 @@ async def test_all_waits_on_one_connection_share_one_client_until_the_last_leave
     assert AsyncClient.acquire(SEEKR, conn_id) is not first
     server.script += [READY, READY]
     await first.send(call())
-    transport = first._transport
+    transport = first._transports._transport
     await first.release()
     assert transport is not None
     assert not transport.session.closed
@@ -74,14 +77,14 @@ async def test_the_connection_is_read_once_for_all_who_ask_together(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn_id, reads = connection("nugen", host=server.url), []
-    real = client_module.aread_settings
+    real = transport_cache.aread_settings
 
-    async def counted(*args: object) -> object:
+    async def counted(*args: Any, **kwargs: Any) -> Settings:
         reads.append(args)
         await asyncio.sleep(0)
-        return await real(*args)  # type: ignore[arg-type]
+        return await real(*args, **kwargs)
 
-    monkeypatch.setattr(client_module, "aread_settings", counted)
+    monkeypatch.setattr(transport_cache, "aread_settings", counted)
     client = AsyncClient.acquire(NUGEN, conn_id)
     server.script += [READY] * 20
     answers = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(20)))
@@ -119,86 +122,19 @@ async def test_a_missing_connection_is_named() -> None:
     await client.release()
 
 
-async def test_a_refused_key_is_sent_once_and_a_changed_one_is_tried(
-    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
-    server.script += [REFUSED, READY]
-    for alignment_id in ("a-1", "a-2", "a-3"):
-        with pytest.raises(UnauthorizedError, match=f"'{alignment_id}': HTTP 401: bad key"):
-            await client.send(call(alignment_id))
-    assert keys(server) == ["old-key-of-ours"]
-    assert await client.reread() is False
-    connection("nugen", host=server.url, password="new-key-of-ours")
-    assert await client.reread() is True
-    assert await client.reread() is True
-    assert (await client.send(call())).status == "READY"
-    assert keys(server) == ["old-key-of-ours", "new-key-of-ours"]
-    await client.release()
-
-
-async def test_a_key_that_changes_right_after_the_connection_was_read_is_found(
-    connection: Callable[..., str], server: Server
-) -> None:
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
-    server.script += [READY, REFUSED, READY]
-    await client.send(call())
-    connection("nugen", host=server.url, password="new-key-of-ours")
-    with pytest.raises(UnauthorizedError):
-        await client.send(call())
-    assert await client.reread() is True
-    assert (await client.send(call())).status == "READY"
-    assert keys(server)[-1] == "new-key-of-ours"
-    await client.release()
-
-
-async def test_many_who_ask_to_read_the_connection_again_make_one_reading(
-    connection: Callable[..., str], server: Server
-) -> None:
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
-    server.script.append(REFUSED)
-    with pytest.raises(UnauthorizedError):
-        await client.send(call())
-    client._read_at -= client_module.REREAD_INTERVAL
-    connection("nugen", host=server.url, password="new-key-of-ours")
-    assert await asyncio.gather(*(client.reread() for _ in range(10))) == [True] * 10
-    # Whoever asks again at once is told of what was read just now.
-    connection("nugen", host=server.url, password="newest-key-of-ours")
-    assert await client.reread() is True
-    server.script.append(READY)
-    await client.send(call())
-    assert keys(server)[-1] == "new-key-of-ours"
-    await client.release()
-
-
-async def test_a_connection_that_is_gone_when_it_is_read_again_is_a_passing_failure(
-    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
-    server.script.append(REFUSED)
-    with pytest.raises(UnauthorizedError):
-        await client.send(call())
-    monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
-    with pytest.raises(TransportError):
-        await client.reread()
-    await client.release()
-
-
 async def test_after_a_while_the_connection_is_read_again_and_only_a_change_costs_a_new_session(
     connection: Callable[..., str], server: Server
 ) -> None:
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [READY] * 4
     await client.send(call())
-    first = client._transport
-    client._read_at -= 2 * client_module.SETTINGS_TTL
+    first = client._transports._transport
+    client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
-    assert client._transport is first
+    assert client._transports._transport is first
     connection("nugen", host=server.url, password="new-key-of-ours")
-    client._read_at -= 2 * client_module.SETTINGS_TTL
+    client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
     await client.send(call())
@@ -214,7 +150,7 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     server.script += [READY] * 3
     await client.send(call())
-    client._read_at -= 2 * client_module.SETTINGS_TTL
+    client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
     assert (await client.send(call())).status == "READY"
     await refreshed(client)
@@ -222,7 +158,7 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     await client.release()
 
 
-@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("5", 5), ("999999", LONGEST_PAUSE)])
+@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("5", 5), ("999999", MAX_THROTTLE_WAIT)])
 async def test_a_429_slows_down_all_who_share_the_client_but_not_past_what_they_can_afford(
     connection: Callable[..., str], server: Server, sleeps: list[float], header: str | None, longest: float
 ) -> None:
@@ -254,13 +190,13 @@ async def test_the_most_requests_per_second_hold_for_all_who_share_the_client(
 async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(transport_cache, "REREAD_INTERVAL", 0.0)
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     # What hangs is sent again by aiohttp when it is dropped.
     server.script += [HANG, READY]
     poll = asyncio.create_task(client.send(call()))
     await asyncio.to_thread(server.asked.wait)
-    first = client._transport
+    first = client._transports._transport
     connection("nugen", host=server.url, password="new-key-of-ours")
     assert await client.reread() is True
     assert first is not None
@@ -275,7 +211,7 @@ async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
 async def test_a_poll_that_queues_while_the_connection_changes_uses_the_new_one(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REREAD_INTERVAL", 0.0)
+    monkeypatch.setattr(transport_cache, "REREAD_INTERVAL", 0.0)
     extra = {"max_requests_per_second": 5}
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
     server.script += [READY] * 5
@@ -288,20 +224,6 @@ async def test_a_poll_that_queues_while_the_connection_changes_uses_the_new_one(
     await client.release()
 
 
-async def test_a_refused_key_is_asked_once_for_all_and_again_after_a_while(
-    connection: Callable[..., str], server: Server
-) -> None:
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
-    server.script.append(REFUSED)
-    ended = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(200)), return_exceptions=True)
-    assert {type(e) for e in ended} == {UnauthorizedError}
-    assert len(server.seen) == 1
-    client._refused_at -= client_module.REFUSED_KEY_TTL
-    server.script.append(READY)
-    assert (await client.send(call())).status == "READY"
-    await client.release()
-
-
 async def test_a_429_holds_for_those_who_queue_already(connection: Callable[..., str], server: Server) -> None:
     extra = {"max_requests_per_second": 10}
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
@@ -311,7 +233,7 @@ async def test_a_429_holds_for_those_who_queue_already(connection: Callable[...,
     ended = await asyncio.gather(*polls, return_exceptions=True)
     assert len(server.seen) == 2
     assert [type(e) for e in ended[1:]] == [TransportError] * 49
-    assert "it was not its turn" in str(ended[1])
+    assert "rate-limit queue" in str(ended[1])
     # Cancelling a job does not queue.
     assert (await client.fetch(CANCEL)).status == 200
     await client.release()
@@ -336,7 +258,7 @@ def test_each_event_loop_has_its_own_client(connection: Callable[..., str], serv
 async def test_waits_that_wake_together_take_turns(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "MAX_IN_FLIGHT", 3)
+    monkeypatch.setattr(request_queue, "MAX_IN_FLIGHT", 3)
     client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
     # What hangs is sent again by aiohttp when it is dropped.
     server.script += [READY] + [HANG] * 3 + [READY] * 8
@@ -347,4 +269,277 @@ async def test_waits_that_wake_together_take_turns(
     assert len(server.seen) == 1 + 3
     server.over.set()
     assert {type(answer) for answer in await asyncio.gather(*sends)} == {AlignmentStatus}
+    await client.release()
+
+
+# The key is refused.
+
+
+def key_rule(
+    good: str, *, foreign: str = "", hiccups: Iterator[bool] | None = None
+) -> Callable[[RequestRecord], Answer]:
+    """Accept one key; refuse it for the jobs of another account, whose ids begin with a word, and now and then."""
+
+    def answer(request: RequestRecord) -> Answer:
+        is_foreign = bool(foreign) and f"/{foreign}" in request.target
+        if not request.headers["Authorization"].endswith(good) or is_foreign or (hiccups and next(hiccups, False)):
+            return REFUSED
+        return Answer(body=b'{"models": []}') if request.target.endswith("/base") else READY
+
+    return answer
+
+
+async def test_a_key_that_was_changed_is_found_and_no_wait_hears_of_it(
+    connection: Callable[..., str], server: Server
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    server.rule = key_rule("old-key-of-ours")
+    assert (await client.send(call())).status == "READY"
+    server.rule = key_rule("new-key-of-ours")
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    answers = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(20)))
+    assert {answer.status for answer in answers} == {"READY"}
+    assert (await client.fetch(CANCEL)).status == 200
+    assert "/api/v3/models/base" not in [seen.target for seen in server.seen]
+    await client.release()
+
+
+async def test_a_key_that_is_refused_for_everybody_is_sent_twice_for_all(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.rule = key_rule("another-key")
+    ended = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(200)), return_exceptions=True)
+    assert {type(e) for e in ended} == {UnauthorizedError}
+    assert "'a-7': HTTP 401: bad key" in str(ended[7])
+    assert [seen.target for seen in server.seen] == [
+        "/api/v3/alignment-project/status/a-0",
+        "/api/v3/models/base",
+    ]
+    assert await client.reread() is False
+    # Only for a while.
+    monkeypatch.setattr(key_check, "KEY_CHECK_TTL", -1.0)
+    server.rule = key_rule("0123456789")
+    assert (await client.send(call())).status == "READY"
+    await client.release()
+
+
+async def test_a_call_that_is_about_no_job_tells_for_everybody(connection: Callable[..., str], server: Server) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.rule = key_rule("another-key")
+    for refused in (LIST_ALIGNMENTS.call(), call("a-1"), call("a-2")):
+        with pytest.raises(UnauthorizedError):
+            await client.send(refused)
+    assert len(server.seen) == 1
+    await client.release()
+
+
+async def test_a_job_of_another_account_ends_no_other_wait(connection: Callable[..., str], server: Server) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.rule = key_rule("0123456789", foreign="their")
+    ids = [f"{'their' if n % 3 == 0 else 'our'}-{n}" for n in range(60)]
+    for _ in range(2):
+        ended = await asyncio.gather(*(client.send(call(job_id)) for job_id in ids), return_exceptions=True)
+        by_job = dict(zip(ids, ended, strict=True))
+        assert {type(by_job[job_id]) for job_id in ids if job_id.startswith("their")} == {UnauthorizedError}
+        assert {type(by_job[job_id]) for job_id in ids if job_id.startswith("our")} == {AlignmentStatus}
+    asked = [seen.target.rpartition("/")[2] for seen in server.seen]
+    # Each twice before its wait ends, and the key itself once for all.
+    assert {asked.count(job_id) for job_id in ids if job_id.startswith("their")} == {4}
+    assert asked.count("base") == 1
+    await client.release()
+
+
+async def test_a_hiccup_ends_no_wait(connection: Callable[..., str], server: Server) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.rule = key_rule("0123456789", hiccups=iter([False, True]))
+    assert (await client.send(call("a-1"))).status == "READY"
+    assert (await client.send(call("a-2"))).status == "READY"
+    await client.release()
+
+
+async def test_a_check_of_the_key_that_fails_says_nothing(connection: Callable[..., str], server: Server) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [REFUSED, Answer(502), READY, REFUSED, READY]
+    assert (await client.send(call("a-1"))).status == "READY"
+    assert (await client.send(call("a-2"))).status == "READY"
+    await client.release()
+
+
+async def test_a_key_that_changes_while_everybody_is_refused_is_found(
+    connection: Callable[..., str], server: Server
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
+    server.rule = key_rule("new-key-of-ours")
+    with pytest.raises(UnauthorizedError):
+        await client.send(call())
+    connection("nugen", host=server.url, password="new-key-of-ours")
+    # Whoever asks again at once is told of what was read just now, later the connection is read again.
+    assert await client.reread() is False
+    client._transports._read_at -= transport_cache.REREAD_INTERVAL
+    assert (await client.send(call())).status == "READY"
+    assert await client.reread() is True
+    await client.release()
+
+
+async def test_a_connection_that_is_gone_when_it_is_read_again_is_a_passing_failure(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.script += [READY, REFUSED]
+    await client.send(call())
+    monkeypatch.delenv("AIRFLOW_CONN_NUGEN_DEFAULT")
+    with pytest.raises(TransportError, match="not found any more"):
+        await client.send(call())
+    await client.release()
+
+
+# The API revision is found out.
+
+
+@pytest.mark.parametrize(("before", "after"), ["BC", "CB"])
+async def test_a_move_to_the_other_revision_costs_a_wait_one_request(
+    connection: Callable[..., str], server: Server, deployment: Deployment, before: str, after: str
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    deployment.speaks = before
+    await client.send(call())
+    server.seen.clear()
+    deployment.speaks = after
+    for _ in range(3):
+        response = await client.fetch(call())
+        assert (response.status, response.revision) == (200, after)
+    assert len(server.seen) == 1 + 3
+    await client.release()
+
+
+@pytest.mark.parametrize(("before", "after"), ["BC", "CB"])
+async def test_fifty_waits_survive_a_move_without_a_storm(
+    connection: Callable[..., str],
+    server: Server,
+    deployment: Deployment,
+    caplog: pytest.LogCaptureFixture,
+    before: str,
+    after: str,
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    deployment.speaks = before
+
+    async def poll_all() -> int:
+        server.seen.clear()
+        responses = await asyncio.gather(*(client.fetch(call(f"a-{n}")) for n in range(50)))
+        assert {response.status for response in responses} == {200}
+        return len(server.seen)
+
+    await poll_all()
+    deployment.speaks = after
+    # What was on its way goes out once more; nothing else does.
+    assert await poll_all() <= 2 * 50
+    assert {response.revision for response in [await client.fetch(call())]} == {after}
+    assert await poll_all() == 50
+    said = [record.message for record in caplog.records if f"speaks API revision {after} now" in record.message]
+    assert len(said) == 1
+    await client.release()
+
+
+async def test_a_move_while_the_first_polls_are_under_way_does_not_flip_back(
+    connection: Callable[..., str], server: Server, deployment: Deployment
+) -> None:
+    """An old instance may answer in the old revision after a new one has refused it."""
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    await client.fetch(call())
+    server.asked.clear()
+    server.script += [HANG]
+    late = asyncio.create_task(client.fetch(call("late")))
+    await asyncio.to_thread(server.asked.wait)
+    deployment.speaks = "C"
+    assert (await client.fetch(call())).revision == "C"
+    deployment.speaks = "BC"
+    server.over.set()
+    assert (await late).revision == "B"
+    assert (await client.fetch(call())).revision == "C"
+    await client.release()
+
+
+async def test_a_gateway_that_has_lost_the_service_is_told_from_a_wrong_revision(
+    connection: Callable[..., str], server: Server, deployment: Deployment
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    deployment.speaks = "C"
+    await client.fetch(call())
+    deployment.speaks = ""
+    for _ in range(3):
+        server.seen.clear()
+        with pytest.raises(WrongRouteError, match=r"'a-1'.* C and B were both tried"):
+            await client.fetch(call())
+        assert len(server.seen) == 2
+    deployment.speaks = "C"
+    server.seen.clear()
+    assert (await client.fetch(call())).revision == "C"
+    assert len(server.seen) == 1
+    await client.release()
+
+
+@pytest.mark.parametrize("speaks", ["B", "C"])
+async def test_a_missing_jobs_own_404_is_no_reason_to_move(
+    connection: Callable[..., str], server: Server, deployment: Deployment, speaks: str
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    deployment.speaks = speaks
+    await client.fetch(call())
+    server.seen.clear()
+    with pytest.raises(NotFoundError, match="Model not found"):
+        await client.send(call("gone"))
+    assert len(server.seen) == 1
+    await client.release()
+
+
+async def test_what_all_share_outside_the_client_is_found_out_once(
+    connection: Callable[..., str], server: Server, deployment: Deployment
+) -> None:
+    """By the worker of the same process, say; or by the client before this one."""
+    conn_id = connection("nugen", host=server.url)
+    deployment.speaks = "C"
+    for _ in range(2):
+        client = AsyncClient.acquire(NUGEN, conn_id)
+        await client.fetch(call())
+        await client.release()
+    with NugenHook(conn_id) as hook:
+        assert await asyncio.to_thread(hook.request, call())
+    assert len(server.seen) == 1 + 3
+
+
+async def test_a_revision_that_is_set_is_the_only_one_that_is_spoken(
+    connection: Callable[..., str], server: Server, deployment: Deployment
+) -> None:
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra={"api_revision": "C"}))
+    with pytest.raises(WrongRouteError, match=r"'api_revision' of the connection is C: remove it or set it to auto"):
+        await client.fetch(call())
+    assert len(server.seen) == 1
+    await client.release()
+
+
+async def test_the_second_request_counts_for_the_budget(
+    connection: Callable[..., str], server: Server, deployment: Deployment, sleeps: list[float]
+) -> None:
+    extra = {"max_requests_per_second": 0.01}
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, extra=extra))
+    deployment.speaks = "C"
+    await client.fetch(call())
+    assert sleeps == []
+    await client.fetch(call())
+    assert sum(sleeps) == pytest.approx(200, abs=5)
+    await client.release()
+
+
+async def test_a_deprecated_operation_is_warned_of_in_async_code_too(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(deprecation, "_logged", set())
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    server.rule = lambda request: Answer(body=b'{"status": "READY"}', headers={"Deprecation": "true"})
+    for _ in range(2):
+        await client.fetch(call())
+    said = [record.message for record in caplog.records if "deprecated" in record.message]
+    assert said == ["Nugen says that 'get alignment status' is deprecated."]
     await client.release()

@@ -15,11 +15,11 @@ from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.connection import aread_settings, read_settings
 from airflow_provider_nugen.hooks.settings import Settings
 
-Read = Callable[[Service, str], Settings]
+Read = Callable[..., Settings]
 
 
-def aread(service: Service, conn_id: str) -> Settings:
-    return asyncio.run(aread_settings(service, conn_id))
+def aread(service: Service, conn_id: str, **kwargs: bool) -> Settings:
+    return asyncio.run(aread_settings(service, conn_id, **kwargs))
 
 
 @pytest.fixture(params=[read_settings, aread], ids=["sync", "async"])
@@ -50,11 +50,22 @@ def test_a_missing_connection_is_named_with_how_to_make_it() -> None:
     assert not caught.value.transient
 
 
-async def test_in_the_triggerer_a_missing_connection_may_come_back() -> None:
-    """Airflow says the same when its database is down, and whoever waits there has read the connection before."""
+def test_a_connection_that_is_known_to_exist_may_come_back(read: Read) -> None:
+    """Airflow says the same when its database or a secrets backend is down."""
     with pytest.raises(TransportError, match="not found any more") as caught:
-        await aread_settings(NUGEN, "nowhere")
-    assert caught.value.transient
+        read(NUGEN, "nowhere", known_to_exist=True)
+    assert (caught.value.transient, caught.value.maybe_processed) == (True, False)
+
+
+def test_a_bug_of_ours_is_not_taken_for_an_unwell_database(
+    read: Read, connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(service: Service, conn: object) -> Settings:
+        raise AttributeError("a bug of ours")
+
+    monkeypatch.setattr(Settings, "from_connection", broken)
+    with pytest.raises(AttributeError, match="a bug of ours"):
+        read(NUGEN, connection("nugen"))
 
 
 def test_a_wrong_connection_is_named_with_its_field(read: Read, connection: Callable[..., str]) -> None:

@@ -89,6 +89,31 @@ def test_the_test_button_tells_of_extras_that_nobody_knows(
     assert "Ignored, since unknown: the extras api_revison." in message
 
 
+@pytest.mark.parametrize("revision", ["B", "C"])
+def test_the_test_button_says_which_revision_it_found(
+    connection: Callable[..., str], requests_mock: Mocker, revision: str
+) -> None:
+    requests_mock.get(BASE, json={"models": []})
+    requests_mock.get(STATUS["B"], status_code=404, json=NO_JOB if revision == "B" else NO_ROUTE)
+    requests_mock.get(STATUS["C"], status_code=404, json=NO_JOB if revision == "C" else NO_ROUTE)
+    works, message = NugenHook(connection("nugen", host=HOST)).test_connection()
+    assert (works, message) == (
+        True,
+        f"Nugen accepts the key. It was found to speak API revision {revision} (api_revision is auto).",
+    )
+
+
+def test_the_test_button_says_that_the_service_speaks_no_revision(
+    connection: Callable[..., str], requests_mock: Mocker
+) -> None:
+    requests_mock.get(BASE, json={"models": []})
+    for url in STATUS.values():
+        requests_mock.get(url, status_code=404, json=NO_ROUTE)
+    works, message = NugenHook(connection("nugen", host=HOST)).test_connection()
+    assert not works
+    assert "B and C were both tried" in message
+
+
 @pytest.mark.parametrize(
     ("base", "status", "says"),
     [
@@ -98,6 +123,7 @@ def test_the_test_button_tells_of_extras_that_nobody_knows(
         ({"text": "<html>a captive portal</html>"}, {"json": {"status": "READY"}}, "captive portal"),
         ({"status_code": 302, "text": ""}, {"json": {"status": "READY"}}, "Redirects are not followed"),
         ({"json": {}}, {"status_code": 404, "json": NO_ROUTE}, "api_revision"),
+        ({"json": {}}, {"status_code": 401, "json": {"detail": "Invalid key"}}, "API key (password)"),
         ({"json": {}}, {"status_code": 502, "text": "Bad Gateway"}, "502"),
         ({"json": {}}, {"status_code": 429, "json": {"detail": "slow down"}}, "slow down"),
     ],

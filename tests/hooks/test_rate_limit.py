@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, LONGEST_GAP, LONGEST_PAUSE, PAUSE, RateLimiter
+from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_GAP, MAX_THROTTLE_WAIT, PAUSE, RateLimiter
 
 
 def test_without_a_limit_nobody_waits() -> None:
@@ -45,9 +45,9 @@ def test_no_pause_and_no_gap_grows_without_end_and_answers_end_them() -> None:
     assert pace.delay(0.0) == PAUSE
     for second in range(1, 20):
         pace.slow_down(second, second, 1e9)
-    assert pace.delay(19.0) == LONGEST_PAUSE
+    assert pace.delay(19.0) == MAX_THROTTLE_WAIT
     pace.acquire(10_000.0)
-    assert pace.delay(10_000.0) == LONGEST_GAP
+    assert pace.delay(10_000.0) == MAX_GAP
     for _ in range(200):
         pace.speed_up()
     pace.acquire(20_000.0)

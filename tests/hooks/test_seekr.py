@@ -46,7 +46,7 @@ def test_the_test_button_accepts_a_right_key(connection: Callable[..., str], req
         ({"status_code": 401, "json": {"error": "Unauthorized", "message": "bad key"}}, "bad key"),
         ({"status_code": 403, "json": {"error": "Forbidden", "message": "no member"}}, "team_id"),
         ({"status_code": 404, "json": {"detail": "Not Found"}}, "Host"),
-        ({"text": "<html>"}, "no JSON"),
+        ({"text": "<html>"}, "not JSON"),
         ({"status_code": 503, "text": ""}, "503"),
     ],
 )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+import requests
+import yarl
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api.errors import ConnectionSettingsError
@@ -48,7 +51,7 @@ def refusal(service: Service = NUGEN, **fields: Any) -> str:
 @pytest.mark.parametrize(
     ("service", "base_url", "authorization", "revision"),
     [
-        (NUGEN, "https://api.nugen.in", "Bearer a-key", "B"),
+        (NUGEN, "https://api.nugen.in", "Bearer a-key", "auto"),
         (SEEKR, "https://flow.seekr.com", "a-key", ""),
     ],
     ids=["nugen", "seekr"],
@@ -79,13 +82,16 @@ def test_a_key_is_all_that_a_connection_needs(
         ("verify", " ", "verify", True),
         ("verify", "/etc/ca.pem", "verify", "/etc/ca.pem"),
         ("proxy", "http://user:pw@proxy:3128", "proxy", "http://user:pw@proxy:3128"),
+        ("proxy", "proxy:3128", "proxy", "http://proxy:3128"),
+        ("proxy", "user:p%40w@PROXY:3128/", "proxy", "http://user:p%40w@proxy:3128"),
         ("proxy", "", "proxy", None),
         ("max_requests_per_second", 5, "max_requests_per_second", 5.0),
         ("max_requests_per_second", "0.5", "max_requests_per_second", 0.5),
         ("api_revision", "C", "revision", "C"),
         ("api_revision", " c ", "revision", "C"),
         ("api_revision", "b", "revision", "B"),
-        ("api_revision", "", "revision", "B"),
+        ("api_revision", "Auto", "revision", "auto"),
+        ("api_revision", "", "revision", "auto"),
     ],
 )
 def test_every_extra_is_read_also_as_the_text_of_a_form(extra: str, sent: Any, field: str, value: Any) -> None:
@@ -147,7 +153,11 @@ def test_seekr_has_no_revisions() -> None:
         ({"timeout": "nan"}, "timeout"),
         ({"timeout": 1e12}, "timeout"),
         ({"verify": []}, "verify"),
-        ({"proxy": "proxy:3128"}, "proxy"),
+        ({"proxy": "http://"}, "proxy"),
+        ({"proxy": "proxy:port"}, "proxy"),
+        ({"proxy": "http://proxy:3128/path"}, "proxy"),
+        ({"proxy": "http://us\u20acr:pw@proxy:3128"}, "proxy"),
+        ({"proxy": "http://us%3Aer:pw@proxy:3128"}, "proxy"),
         ({"proxy": "socks5://proxy:3128"}, "proxy"),
         ({"allow_http": "perhaps"}, "allow_http"),
         ({"max_requests_per_second": 0}, "max_requests_per_second"),
@@ -162,12 +172,12 @@ def test_a_wrong_extra_is_refused_by_name(extras: dict[str, Any], field: str) ->
 
 
 def test_a_wrong_revision_is_refused_with_the_right_ones() -> None:
-    assert "B or C" in refusal(extras={"api_revision": "D"})
+    assert "auto or B or C" in refusal(extras={"api_revision": "D"})
 
 
 @pytest.mark.parametrize("extra", ["{", "[]", "5", '"text"', "timeout=5"])
 def test_extras_that_are_no_object_are_refused(extra: str) -> None:
-    assert "Extra field is no JSON object" in refusal(extra=extra)
+    assert "Extra field is not a JSON object" in refusal(extra=extra)
 
 
 @pytest.mark.parametrize("team_id", ["a\nb", "a\r\nx-evil: 1", "täm"])
@@ -204,6 +214,10 @@ def test_blanks_around_a_key_do_not_matter() -> None:
         ({"host": " "}, "https://api.nugen.in"),
         ({"host": "https://api.example.com"}, "https://api.example.com"),
         ({"host": " https://api.example.com/ "}, "https://api.example.com"),
+        ({"host": "HTTPS://API.Example.com."}, "https://api.example.com."),
+        ({"host": "https://b\u00fccher.example/\u00fc/%2F"}, "https://xn--bcher-kva.example/%C3%BC/%2F"),
+        ({"host": "https://api.example.com/%41%2f%7e"}, "https://api.example.com/A%2F~"),
+        ({"host": "https://[0:0::1]:8443/x"}, "https://[::1]:8443/x"),
         ({"host": "https://api.example.com/nugen//"}, "https://api.example.com/nugen"),
         ({"host": "https://api.example.com:8443"}, "https://api.example.com:8443"),
         ({"host": "https://api.example.com:8443", "port": 9}, "https://api.example.com:8443"),
@@ -259,6 +273,31 @@ def test_the_key_goes_unencrypted_only_to_this_machine_unless_allowed(fields: di
         "https://[::1",
         "https://api example.com",
         "https://api..example.com",
+        # Each of these one library or another chokes on, or reads as something else.
+        "https://api.example.com:0",
+        "https://api.example.com:\u0663",
+        "https://\u2488.example.com",
+        "https://\u0661.example.com",
+        "https://a\u200db.example.com",
+        "https://user\u2100.example.com",
+        "https://a\ud83d.example.com",
+        "https://[v1.a]",
+        "https://[::1%eth0]",
+        "https://ex%ample.com",
+        "https://ex%41mple.com",
+        "https://api.example.com\\x",
+        "https://a|b.example.com",
+        "https://a{b}.example.com",
+        "https://*.example.com",
+        "https://-a.example.com",
+        "https://...",
+        f"https://{'.'.join(['x' * 60] * 5)}",
+        "https://api.example.com/../x",
+        "https://api.example.com/%2e%2E/x",
+        "https://api.example.com/%zz",
+        "https://api.example.com/a%20b",
+        "https://api.example.com/\ud83d",
+        "https://api.example.com/a\x00b",
         f"https://{'x' * 70}.example.com",
     ],
 )
@@ -267,6 +306,11 @@ def test_a_host_that_is_no_base_url_is_refused(host: str) -> None:
     assert "(Host)" in message
     assert "https://api.nugen.in" in message
     assert "5ecret" not in message
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**30])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    assert "the port is not a number from 1 to 65535" in refusal(host="api.example.com", port=port)
 
 
 def test_settings_show_neither_key_nor_proxy_password(key: str, hidden: Callable[[object], None]) -> None:
@@ -302,3 +346,34 @@ def test_any_connection_gives_settings_or_an_error_that_names_it(
     else:
         assert settings.base_url.startswith(("https://", "http://"))
         assert settings.all_headers()["Authorization"].isprintable()
+
+
+TLS = ssl.create_default_context()
+hosts = st.text(
+    st.sampled_from("a-_.:/[]@%\\?#&'\"<>{}|^` 019\u00df\u2488\u0661\u200d\u3002\ud83d\u212a*~\t\n\0")
+    | st.characters(),
+    max_size=20,
+)
+
+
+@given(st.sampled_from(["", "https://", "http://"]), hosts, st.none() | st.integers(-1, 70_000))
+@example("https://", "a" * 64, None)
+@example("https://", ".".join(["a" * 60] * 5), None)
+@example("https://", "[::ffff:1.2.3.4]", 443)
+@example("https://", "1.2.3.999/%41", None)
+def test_a_host_that_is_taken_is_the_same_to_every_client(scheme: str, host: str, port: int | None) -> None:
+    try:
+        base_url = read(host=scheme + host, port=port, extras={"allow_http": True}).base_url
+    except ConnectionSettingsError as e:
+        assert "(Host)" in str(e)  # noqa: PT017
+        str(e).encode()
+        return
+    url = f"{base_url}/x"
+    assert base_url.isascii()
+    assert yarl.URL(url) == yarl.URL(url, encoded=True)
+    prepared = requests.Request("GET", url).prepare().url
+    assert prepared is not None
+    assert yarl.URL(prepared) == yarl.URL(url)
+    name = yarl.URL(url).raw_host
+    assert name
+    TLS.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)

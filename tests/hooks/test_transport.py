@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
+from airflow_provider_nugen.api import endpoint
 from airflow_provider_nugen.api.endpoint import Call, RawResponse, Request
 from airflow_provider_nugen.api.errors import (
     ApiError,
@@ -22,34 +25,17 @@ from airflow_provider_nugen.api.errors import (
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.hooks.async_transport import AsyncTransport
+from airflow_provider_nugen.hooks.failures import explained
+from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import MAX_BODY, AsyncTransport, SyncTransport, add_context
 
 from .conftest import DROP, HANG, Answer, Server
+from .raw_server import Send, send_async, send_sync
 
-Send = Callable[[Settings, Request], RawResponse]
 GET = Request("GET", "/x")
 #: A host that nobody asks directly: only a proxy may be asked for it.
 ELSEWHERE = "http://service.example"
-
-
-def send_sync(settings: Settings, request: Request) -> RawResponse:
-    transport = SyncTransport(settings)
-    try:
-        return transport.send(request)
-    finally:
-        transport.close()
-
-
-def send_async(settings: Settings, request: Request) -> RawResponse:
-    async def send() -> RawResponse:
-        transport = await AsyncTransport.open(settings)
-        try:
-            return await transport.send(request)
-        finally:
-            await transport.close()
-
-    return asyncio.run(send())
 
 
 @pytest.fixture(params=[send_sync, send_async], ids=["requests", "aiohttp"])
@@ -157,7 +143,7 @@ def test_a_proxy_of_the_environment_is_used(
     assert server.seen[0].target == f"{ELSEWHERE}/x"
 
 
-@pytest.mark.parametrize("no_proxy", ["127.0.0.1", "*", "service.example,127.0.0.1"])
+@pytest.mark.parametrize("no_proxy", ["service.localtest", "*", "service.example, .LOCALTEST", "*.localtest"])
 def test_no_proxy_names_hosts_that_are_asked_directly(
     send: Send,
     server: Server,
@@ -166,11 +152,11 @@ def test_no_proxy_names_hosts_that_are_asked_directly(
     monkeypatch: pytest.MonkeyPatch,
     no_proxy: str,
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", refused)
-    assert isinstance(error_of(send, settings(server.url)), TransportError)
+    monkeypatch.setenv("HTTP_PROXY", server.url)
+    elsewhere = refused.replace("127.0.0.1", "service.localtest")
+    assert send(settings(elsewhere), GET).status == 200
     monkeypatch.setenv("NO_PROXY", no_proxy)
-    send(settings(server.url), GET)
-    assert [seen.target for seen in server.seen] == ["/x"]
+    assert isinstance(error_of(send, settings(elsewhere)), TransportError)
 
 
 def test_the_connections_proxy_wins_over_the_environment(
@@ -360,9 +346,68 @@ def test_an_explained_error_says_what_was_tried_and_hides_a_key_that_was_repeate
     settings: Callable[..., Settings], key: str, hidden: Callable[[object], None]
 ) -> None:
     call: Call[Any] = ALIGNMENT_STATUS.call(alignment_id="a-1")
-    error = add_context(ApiError(f"you sent {key}."), call, settings(ELSEWHERE))
-    hidden(error)
-    assert str(error) == "Nugen (connection 'my_conn'): get alignment status of alignment_id 'a-1': you sent ***."
-    assert add_context(ApiError("x", context="Reading the connection"), call, settings(ELSEWHERE)).context == (
-        "Reading the connection"
+    with pytest.raises(ApiError) as caught, explained(call, settings(ELSEWHERE)):
+        raise ApiError(f"you sent {key}.")
+    hidden(caught.value)
+    assert str(caught.value) == (
+        "Nugen (connection 'my_conn'): get alignment status of alignment_id 'a-1': you sent ***."
     )
+    with pytest.raises(ApiError, match="Reading the connection: x"), explained(call, settings(ELSEWHERE)):
+        raise ApiError("x", context="Reading the connection")
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy"])
+def test_a_proxy_without_a_scheme_is_used(
+    send: Send, server: Server, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, server.url.removeprefix("http://"))
+    assert send(settings(ELSEWHERE), GET).status == 200
+    assert server.seen[0].target == f"{ELSEWHERE}/x"
+
+
+def test_a_key_for_this_machine_does_not_go_to_a_proxy(
+    send: Send, server: Server, refused: str, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", refused)
+    send(settings(server.url, proxy=refused), GET)
+    assert server.seen[0].target == "/x"
+
+
+@pytest.mark.parametrize("password", ["pr0xy-pw", "pr0xy%40pw", "pr0xy%25pw"])
+def test_whatever_a_proxy_answers_its_password_is_not_shown(
+    send: Send, server: Server, settings: Callable[..., Settings], password: str
+) -> None:
+    proxy = server.url.replace("://", f"://user:{password}@")
+    server.script.append(Answer(407, b"", {"X-Repeated": proxy}))
+    error = error_of(send, settings("https://service.example", proxy=proxy))
+    assert error.transient
+    assert not error.maybe_processed
+    assert password not in f"{error} {error!r}"
+    assert unquote(password) not in f"{error} {error!r}"
+
+
+def test_a_large_answer_is_parsed_beside_the_loop_and_a_usual_one_on_it(
+    server: Server, settings: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def parse(body: bytes) -> Any:
+        threads.append(threading.current_thread())
+        return json.loads(body)
+
+    monkeypatch.setattr(endpoint, "_parse", parse)
+    large = json.dumps({"status": "READY", "x": "y" * 2**17}).encode()
+    for body, parsed in ((b'{"status": "READY"}', []), (large, [True]), (gzip.compress(large), [True])):
+        packed = {"Content-Encoding": "gzip"} if body[:1] == b"\x1f" else {}
+        server.script.append(Answer(body=body, headers=packed))
+
+        async def receive() -> None:
+            transport = await AsyncTransport.open(settings(server.url))
+            response = await transport.send(GET)
+            assert [thread is not threading.current_thread() for thread in threads] == parsed  # noqa: B023
+            assert ALIGNMENT_STATUS.call(alignment_id="a").read(response, "c").status == "READY"
+            await transport.close()
+
+        threads.clear()
+        asyncio.run(receive())
+        assert len(threads) == 1

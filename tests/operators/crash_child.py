@@ -17,6 +17,8 @@ from airflow_provider_nugen.operators.start import StartOperator
 
 #: Each task may be tried so often.
 RETRIES = 40
+#: All tries of a task belong to one run.
+RUN_STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 _CODE = str(Path(airflow_provider_nugen.__file__).parent)
 
 
@@ -89,7 +91,7 @@ def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: 
         max_tries=RETRIES,
         xcom_push=lambda key, value: xcoms.__setitem__(key, value),
     )
-    context: dict[str, Any] = {"ti": ti, "dag_run": SimpleNamespace(start_date=datetime.now(UTC))}
+    context: dict[str, Any] = {"ti": ti, "dag_run": SimpleNamespace(start_date=RUN_STARTED)}
     if memory:
         context["task_state_store"] = FileStore(folder)
     if line is not None:

@@ -16,6 +16,7 @@ import tenacity.nap
 from sensors import harness
 from sensors.harness import Run, Store
 
+from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator import Fault, Simulator, run_simulator
 from airflow_provider_nugen.simulator.timeline import Job, Stage
@@ -78,6 +79,16 @@ class Life:
         self.ti.max_tries = self.ti.try_number + self.ti.task.retries
 
 
+def is_final(run: Run) -> bool:
+    """Return whether a try failed, and Airflow never retries it."""
+    return isinstance(run.error, AirflowFailException)
+
+
+def is_retryable(run: Run) -> bool:
+    """Return whether a try failed, and a retry may go on."""
+    return isinstance(run.error, AirflowException) and not is_final(run)
+
+
 class Service:
     """Simulators of both services, and what most tests do with them."""
 
@@ -129,6 +140,8 @@ def services() -> Iterator[Callable[..., Service]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> Service:
+            # Most tests look for a job as soon as it was started; those of slow lists say how slow.
+            options = {"visible_after": 0.0, **options}
             name = json.dumps(options, sort_keys=True)
             if name not in made:
                 made[name] = Service(stack.enter_context(run_simulator(**options)))

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_nugen.simulator.timeline import Stage
+
 from . import crash_child
 from .support import Service
 
@@ -97,6 +99,9 @@ def test_one_live_job_per_task_instance(
     worker = Worker(json.dumps(service.simulator.nugen_connection()), memory)
     lines, seconds = worker.measure(tmp_path)
     service.reset(key)
+    # A list of just 10, 20 or 50 jobs could be one page of several, so it proves nothing: let it be longer.
+    for number in range(101):
+        service.world.add_job("alignment", f"older-{number}", [Stage("STOPPED")], inputs={"name": f"older {number}"})
     seed = int(os.environ.get(SEED) or random.SystemRandom().randrange(2**32))
     print(f"{SEED}={seed}")
     if (fault := FAULTS[trouble]) is not None:
@@ -120,7 +125,7 @@ def test_one_live_job_per_task_instance(
             assert kill, f"{task_id} failed by itself (seed {seed}): {(folder / 'output.txt').read_text()[-3000:]}"
         # A request of a process that was killed may still be on its way.
         time.sleep(0.05)
-        started = [job.id for job in service.jobs() if f".{task_id}-" in job.inputs["name"]]
+        started = [job.id for job in service.jobs() if job.inputs["name"].endswith(f".{task_id}")]
         assert len(started) == 1, f"{task_id} has started {started} (seed {seed})"
         assert json.loads((folder / "result.json").read_text()) == {"alignment_id": started[0]}
         return try_number, killed

@@ -21,6 +21,7 @@ except ImportError:  # Airflow 3.1
 
 from .support import ALIGNMENT, POKE, QUICK, Life, Service
 
+BASES = ("NugenOperator", "NugenStartOperator", "EvaluationResultsOperator", "SeekrOperator", "SeekrStartOperator")
 OPERATORS = [
     cls
     for module in (nugen, seekr)
@@ -29,7 +30,7 @@ OPERATORS = [
     and issubclass(cls, BaseOperator)
     and cls.__module__ == module.__name__
     # The bases have nothing of their own to say.
-    and cls.__name__ not in ("NugenOperator", "NugenStartOperator", "SeekrOperator", "SeekrStartOperator")
+    and cls.__name__ not in BASES
 ]
 #: Arguments that choose what an operator does, not with what.
 SWITCHES = {"early", "wait_for"}

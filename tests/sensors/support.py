@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import structlog
 
+from airflow_provider_nugen import tasks
+from airflow_provider_nugen.sensors import base as sensors
 from airflow_provider_nugen.simulator import Simulator, run_simulator
 from airflow_provider_nugen.simulator.world import RequestRecord
+from airflow_provider_nugen.triggers import job as triggers
+from airflow_provider_nugen.waiting import schedule
 from airflow_provider_nugen.waiting import waiter as waiting
 
 #: When every simulated world begins, in epoch seconds: 2026-03-05T05:00:00Z.
@@ -53,13 +57,13 @@ class Service:
         self.world = simulator.world
         self.url = simulator.url
         self._clock = clock
-        saw = self.world.saw
+        record = self.world.record
 
         def answered(seen: RequestRecord) -> None:
-            saw(seen)
+            record(seen)
             clock.go()
 
-        self.world.saw = answered  # type: ignore[method-assign]
+        self.world.record = answered  # type: ignore[method-assign]
 
     def reset(self, key: str) -> None:
         """Forget what the test before did, once the last of its requests is answered."""
@@ -165,16 +169,24 @@ def logs(caplog: pytest.LogCaptureFixture, key: str) -> Iterator[Logs]:
 
 
 @pytest.fixture(autouse=True)
-def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow shorter intervals than users may have."""
-    monkeypatch.setattr(waiting, "MIN_INTERVAL", SHORT)
+    monkeypatch.setattr(schedule, "MIN_INTERVAL", SHORT)
+
+
+@pytest.fixture(autouse=True)
+def no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defer and reschedule at once, whatever a job is expected to take: there is no scheduler to be confused."""
+    monkeypatch.setattr(triggers, "MIN_RUN_TIME", 0.0)
+    monkeypatch.setattr(sensors, "MIN_RESCHEDULE", 0.0)
+    monkeypatch.setattr(tasks, "NEARLY_DONE", -1.0)
 
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look again soon after a failed look."""
-    monkeypatch.setattr(waiting, "FIRST_RETRY", SHORT)
-    monkeypatch.setattr(waiting, "MAX_RETRY_INTERVAL", SHORT)
+    monkeypatch.setattr(schedule, "FIRST_RETRY", SHORT)
+    monkeypatch.setattr(schedule, "MAX_RETRY_INTERVAL", SHORT)
 
 
 @pytest.fixture
@@ -182,5 +194,5 @@ def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     """Shrink what takes minutes."""
     monkeypatch.setattr(waiting, "MAX_FAILURES", 3)
     monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.06)
-    monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.06)
+    monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.2)
     monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)

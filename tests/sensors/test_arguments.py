@@ -16,7 +16,8 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
-from airflow_provider_nugen.compat import AirflowException, AirflowFailException
+from airflow_provider_nugen.compat import AirflowException
+from airflow_provider_nugen.exceptions import InvalidArgumentError, RequestRejectedError, final
 from airflow_provider_nugen.sensors import nugen, seekr
 from airflow_provider_nugen.sensors.base import JobSensor
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, EvaluationStatusSensor
@@ -133,7 +134,7 @@ def test_an_interval_that_is_none_ends_the_task_before_anything_is_asked(
     done = run(
         lambda: AlignmentStatusSensor(task_id="wait", alignment_id="a-1", poke_interval=interval, **MODES[mode]), key
     )
-    assert done.ending is AirflowFailException
+    assert done.ending is final(InvalidArgumentError)
     assert f"poke_interval is {interval!r}" in str(done.error)
     assert service.asked() == 0
 
@@ -198,7 +199,7 @@ def test_a_connection_that_makes_no_sense_says_what_to_correct(
 ) -> None:
     connection(conn_type, host="http://127.0.0.1:9", extra=extra)
     done = run(lambda: cls(task_id="wait", **{id_name: "j-1"}, **MODES[mode]), key)
-    assert done.ending is AirflowFailException
+    assert done.ending is final(RequestRejectedError)
     assert f"(connection '{conn_type}_default')" in str(done.error)
     assert f"extra {next(iter(extra))!r}" in str(done.error)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSensorTimeout
+from airflow_provider_nugen.exceptions import JobFailedError, final
 from airflow_provider_nugen.sensors.nugen import (
     AlignmentStatusSensor,
     DeployStatusSensor,
@@ -78,7 +79,7 @@ def test_metrics_at_a_trained_word_are_an_evaluation(service: Service, wait: Cal
 def test_without_a_benchmark_there_is_no_evaluation(service: Service, wait: Callable[..., Run], mode: str) -> None:
     service.job("alignment", "a-1", "PROCESSING", "READY")
     done = wait(mode, wait_for="evaluation")
-    assert done.ending is AirflowFailException
+    assert done.ending is final(JobFailedError)
     assert "has been 'READY' for" in str(done.error)
     assert "created without a benchmark" in str(done.error)
 
@@ -102,7 +103,7 @@ def test_a_failure_after_training_is_a_warning(
     assert done.xcoms["model_id"] == "m-1"
     assert any("evaluation broke" in text for text in logs.at("warning"))
     service.job("alignment", "a-1", "PROCESSING", "FAILED", overrides=overrides)
-    assert wait(mode, wait_for="evaluation").ending is AirflowFailException
+    assert wait(mode, wait_for="evaluation").ending is final(JobFailedError)
 
 
 @EVERY_MODE
@@ -111,7 +112,7 @@ def test_a_trained_model_without_an_id_costs_one_look_at_the_detail(
 ) -> None:
     service.job("alignment", "a-1", "READY", overrides={"model_id": None})
     done = wait(mode)
-    assert done.ending is AirflowFailException
+    assert done.ending is final(JobFailedError)
     assert "neither its status nor its detail names a model_id" in str(done.error)
     assert (service.asked("alignment_status"), service.asked("alignment_detail")) == (1, 1)
 
@@ -127,11 +128,11 @@ def test_the_detail_may_know_the_model(service: Service, wait: Callable[..., Run
 def test_an_unknown_word_is_waited_out_and_told_once(
     service: Service, wait: Callable[..., Run], logs: Logs, mode: str
 ) -> None:
-    service.job("alignment", "a-1", ("DREAMING", 0.15), "READY")
+    service.job("alignment", "a-1", ("DREAMING", 0.3), "READY")
     done = wait(mode)
     assert done.value["status"] == "READY"
     assert sum("unknown status 'DREAMING'" in text for text in logs.at("warning")) == 1
-    assert service.asked() > 3
+    assert service.asked() > 2
 
 
 @EVERY_MODE
@@ -139,13 +140,13 @@ def test_training_that_is_said_to_be_over_without_success_is_failed(
     service: Service, wait: Callable[..., Run], mode: str
 ) -> None:
     service.job("alignment", "a-1", "PROCESSING", overrides={"gpu_training_completed": False})
-    assert wait(mode).ending is AirflowFailException
+    assert wait(mode).ending is final(JobFailedError)
 
 
 @EVERY_MODE
 @pytest.mark.parametrize(
     ("envelope", "ending"),
-    [({"status": "pending"}, None), ({"status": "FAILED"}, AirflowFailException)],
+    [({"status": "pending"}, None), ({"status": "FAILED"}, final(JobFailedError))],
     ids=["late", "failed"],
 )
 def test_the_envelope_can_only_make_it_worse(
@@ -206,7 +207,7 @@ def test_a_deployment_that_falls_back_has_failed(
         "deployment", "m-1", ("UNDEPLOYED", 0.05), ("DEPLOYING", 0.15), last, overrides={"result": None}
     )
     done = wait(mode, DeployStatusSensor, model_id="m-1")
-    assert done.ending is AirflowFailException
+    assert done.ending is final(JobFailedError)
     assert "deployment of model 'm-1' failed (status 'UNDEPLOYED'): the model is undeployed again" in str(done.error)
 
 
@@ -268,7 +269,7 @@ def test_the_reason_is_the_services_own(
 ) -> None:
     service.job(kind, "j-1", *life, overrides=overrides)
     done = wait(mode, cls, **{id_name: "j-1"})
-    assert done.ending is AirflowFailException
+    assert done.ending is final(JobFailedError)
     assert f"'j-1' failed (status {life[-1]!r}): " in str(done.error)
     assert reason in str(done.error)
 
@@ -286,7 +287,8 @@ def test_what_cannot_be_an_id_is_refused_before_sending(
     service: Service, wait: Callable[..., Run], mode: str, job_id: Any
 ) -> None:
     done = wait(mode, alignment_id=job_id)
-    assert done.ending is AirflowFailException
+    assert done.ending is not None
+    assert issubclass(done.ending, AirflowFailException)
     assert repr(job_id) in str(done.error)
     assert service.asked() == 0
 

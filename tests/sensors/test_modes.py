@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -92,8 +93,9 @@ SENSORS: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...], dict[str, st
 def test_all_modes_hand_on_the_same(service: Service, key: str, name: str) -> None:
     cls, own, kind, life, ids = SENSORS[name]
     arguments = {"task_id": "wait", "poke_interval": SHORT, "use_eta": False, **own}
-    # A data job says that it was updated whenever it is asked.
-    overrides = {"updated_at": None} if kind == "data_job" else {}
+    # What differs from request to request: the times of Nugen's envelopes, and when a data job was updated.
+    times = {"start_time": None, "end_time": None}
+    overrides = {"updated_at": None, "envelope": times} if kind in ("alignment", "data_job") else times
     done_later, done_before = [], []
     for mode in MODES.values():
         service.job(kind, "j-1", *life, overrides=overrides)
@@ -163,6 +165,7 @@ def test_deferring_hands_over_the_wait_and_nothing_else(service: Service, key: s
     (deferred,) = run_.deferrals
     _, kwargs = deferred.trigger.serialize()
     began = kwargs.pop("began")
+    assert began < kwargs.pop("due") < time.time() + SHORT
     assert kwargs == {
         "kind": "nugen.alignment",
         "job_id": "a-1",
@@ -176,6 +179,7 @@ def test_deferring_hands_over_the_wait_and_nothing_else(service: Service, key: s
         "use_eta": False,
         "seen": True,
         "status": "PROCESSING",
+        "progress": 0,
         "cancel_on_kill": False,
     }
     assert deferred.timeout is not None

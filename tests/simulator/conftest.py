@@ -73,7 +73,8 @@ def simulate() -> Iterator[Callable[..., Api]]:
 
         def run(**options: Any) -> Api:
             clock = options.setdefault("clock", Clock())
-            simulator = stack.enter_context(run_simulator(**{"api_key": KEY, **options}))
+            # The clock stands still, so lists have to be quick, unless the test says otherwise.
+            simulator = stack.enter_context(run_simulator(**{"api_key": KEY, "visible_after": 0.0, **options}))
             api = Api(simulator, clock)
             stack.callback(api.session.close)
             return api

@@ -12,12 +12,19 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 import urllib.request
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from seekrai import AsyncSeekrFlow, SeekrFlow  # type: ignore[import-not-found]
-from seekrai.error import AuthenticationError, InvalidRequestError  # type: ignore[import-not-found]
+from seekrai.error import (  # type: ignore[import-not-found]
+    AuthenticationError,
+    InvalidRequestError,
+    SeekrFlowException,
+)
+from seekrai.types import InfrastructureConfig, TrainingConfig  # type: ignore[import-not-found]
 
 URL = os.environ["SEEKR_BASE_URL"].rstrip("/")
 KEY = os.environ["SEEKR_API_KEY"]
@@ -41,7 +48,7 @@ def alignments(client: Any) -> dict[str, Any]:
         "output_files": [output.id for output in client.alignment.retrieve(first.id).output_files],
         "outputs": {output.purpose.value: output.id for output in outputs},
         "cancelled": client.alignment.cancel(second.id).status.value,
-        "newest_first": [job.id for job in client.alignment.list().data] == [second.id, first.id],
+        "listed": {job.id for job in client.alignment.list().data} == {first.id, second.id},
     }
     for job in (first, second):
         client.alignment.delete(job.id)
@@ -74,6 +81,89 @@ def data_jobs(client: Any) -> dict[str, Any]:
     }
 
 
+def files(client: Any, folder: Path) -> dict[str, Any]:
+    """Upload files one by one and together, find them, fetch one, and delete another."""
+    document, training, other = folder / "rules.md", folder / "pairs.jsonl", folder / "more.jsonl"
+    document.write_text("# Rules\n\nBe polite.\n")
+    line = json.dumps({"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}]})
+    training.write_text(f"{line}\n" * 60)
+    other.write_text(f"{line}\n" * 40)
+    one = client.files.upload(document, purpose="alignment")
+    many = client.files.bulk_upload([training, other], purpose="fine-tune")
+    fetched = folder / "fetched"
+    client.files.retrieve_content(one.id, output=fetched)
+    seen = {
+        "uploaded": [one.filename, one.bytes, one.type.value, one.purpose.value],
+        "bulk": [file.filename for file in many],
+        "retrieved": client.files.retrieve(one.id).filename,
+        "same_content": fetched.read_bytes() == document.read_bytes(),
+        "listed": [file.filename for file in client.files.list(purpose="fine-tune", sort_by="filename").data],
+        "page": len(client.files.list(limit=1, offset=1).data),
+        "deleted": client.files.delete(one.id).deleted,
+        "training_files": [file.id for file in many],
+    }
+    try:
+        client.files.upload(folder / "missing.exe", purpose="alignment")
+    except OSError:
+        seen["missing"] = True
+    (folder / "tool.exe").write_text("x")
+    try:
+        client.files.upload(folder / "tool.exe", purpose="alignment")
+    except ValueError as e:
+        seen["refused"] = str(e)
+    return seen
+
+
+def fine_tunes(client: Any, training_files: list[str]) -> dict[str, Any]:
+    """Fine-tune a model; cancel another."""
+    project = client.projects.list().data[0].id
+    config = TrainingConfig(
+        training_files=training_files, model="meta-llama/Llama-3.1-8B-Instruct", n_epochs=2, experiment_name="mine"
+    )
+    infrastructure = InfrastructureConfig(accel_type="GAUDI2", n_accel=1)
+    tuning = client.fine_tuning
+    first, second = (
+        tuning.create(project_id=project, training_config=config, infrastructure_config=infrastructure)
+        for _ in range(2)
+    )
+    finish(first.id)
+    done = tuning.retrieve(first.id)
+    return {
+        "created": [first.status.value, first.experiment_name],
+        "done": [done.status.value, done.inference_available],
+        "events": all(event.loss and event.epoch for event in tuning.list_events(first.id).data),
+        "cancelled": tuning.cancel(second.id).status.value,
+        "listed": len(tuning.list().data),
+        "id": first.id,
+    }
+
+
+def deployments(client: Any, fine_tune_id: str) -> dict[str, Any]:
+    """Deploy what was fine-tuned, ask it and its base model, and end it."""
+    made = client.deployments.create("a name", "a description", "Fine-tuned Run", fine_tune_id, 1)
+    question = [{"role": "user", "content": "Are you polite?"}]
+
+    def ask(model: str) -> str:
+        return str(client.chat.completions.create(model=model, messages=question).choices[0].message.content)
+
+    try:
+        ask(made.id)
+    except SeekrFlowException as e:
+        early = str(e)
+    finish(made.id)
+    active = client.deployments.retrieve(made.id)
+    aligned, base = ask(made.id), ask("meta-llama/Llama-3.1-8B-Instruct")
+    return {
+        "created": made.status.value,
+        "early": "not deployed" in early,
+        "active": active.status.value,
+        "differ": aligned != base and "polite" in aligned,
+        "demoted": client.deployments.demote(made.id).status.value,
+        "promoted": client.deployments.promote(made.id).status.value,
+        "listed": [deployment.id for deployment in client.deployments.list().data] == [made.id],
+    }
+
+
 async def asynchronous() -> str:
     """Start and read an alignment job with the asynchronous client."""
     async with AsyncSeekrFlow(base_url=URL, api_key=KEY) as client:
@@ -98,8 +188,13 @@ def errors(client: Any) -> dict[str, str]:
 
 def main() -> None:
     """Print what the client saw."""
-    with SeekrFlow(base_url=URL, api_key=KEY, max_retries=0) as client:
+    with SeekrFlow(base_url=URL, api_key=KEY, max_retries=0) as client, tempfile.TemporaryDirectory() as folder:
+        uploaded = files(client, Path(folder))
+        tuned = fine_tunes(client, uploaded.pop("training_files"))
         seen = {
+            "files": uploaded,
+            "deployments": deployments(client, tuned.pop("id")),
+            "fine_tunes": tuned,
             "seekrai": version("seekrai"),
             "alignments": alignments(client),
             "data_jobs": data_jobs(client),

@@ -46,11 +46,11 @@ def seekr(api: Api, job_id: str) -> Any:
     return validate("seekr", "AlignmentResponse", api.get(f"/v1/flow/alignment/{job_id}"))
 
 
-def life(api: Api, look: Callable[[Api, str], Any], job_id: str, seconds: float, step: float = 0.7) -> list[Any]:
-    """Look at a job again and again; return the answers at which its status changed."""
+def life(api: Api, read: Callable[[Api, str], Any], job_id: str, seconds: float, step: float = 0.7) -> list[Any]:
+    """Poll a job; return the answers at which its status changed."""
     seen: list[Any] = []
     for _ in range(int(seconds / step) + 2):
-        answer = look(api, job_id)
+        answer = read(api, job_id)
         if not seen or seen[-1]["status"] != answer["status"]:
             seen.append(answer)
         api.clock.forward(step)
@@ -69,12 +69,14 @@ def api(simulate: Callable[..., Api], request: pytest.FixtureRequest) -> Api:
 def test_an_alignment_with_a_benchmark(api: Api) -> None:
     alignment_id = api.create_alignment(benchmark_id="benchmark-demo-1")
     answers = life(api, alignment, alignment_id, 1000 / 20, step=0.2)
-    assert words(answers) == ["PROCESSING", "READY", "DEPLOYING", "EVALUATING", "UNDEPLOYED", "EVALUATED"]
-    assert [answer["gpu_training_completed"] for answer in answers] == [None, *[True] * 5]
-    assert [answer["model_id"] for answer in answers] == [None, *[f"{alignment_id}-model"] * 5]
-    assert [answer["evaluation_id"] for answer in answers] == [None, None, *[f"{alignment_id}-evaluation"] * 4]
-    assert [bool(answer["performance_metrics"]) for answer in answers] == [*[False] * 5, True]
-    assert [bool(answer["completed_date"]) for answer in answers] == [*[False] * 5, True]
+    # READY again, as recorded: its model is torn down after the evaluation.
+    assert words(answers) == ["PROCESSING", "READY", "DEPLOYING", "EVALUATING", "READY", "UNDEPLOYED", "EVALUATED"]
+    assert [answer["gpu_training_completed"] for answer in answers] == [None, *[True] * 6]
+    assert answers[-1]["model_id"].startswith("-n-alignment-")
+    assert [answer["model_id"] for answer in answers] == [None, *[answers[-1]["model_id"]] * 6]
+    assert [answer["evaluation_id"] for answer in answers] == [None, None, *[f"{alignment_id}-evaluation"] * 5]
+    assert [bool(answer["performance_metrics"]) for answer in answers] == [*[False] * 6, True]
+    assert [bool(answer["completed_date"]) for answer in answers] == [*[False] * 6, True]
     assert answers[-1]["progress"] == 100
     assert sorted(answer["progress"] for answer in answers) == [answer["progress"] for answer in answers]
 
@@ -94,7 +96,7 @@ def test_an_alignment_that_fails_half_way(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("end", "word"), [("fail", "FAILED"), ("stop", "STOPPED")])
-@pytest.mark.parametrize("after", [1, 31, 34, 46])
+@pytest.mark.parametrize("after", [1, 31, 34, 48])
 def test_an_alignment_that_ends_early(api: Api, end: str, word: str, after: float) -> None:
     alignment_id = api.create_alignment(benchmark_id="benchmark-demo-1")
     api.clock.forward(after)
@@ -102,7 +104,7 @@ def test_an_alignment_that_ends_early(api: Api, end: str, word: str, after: floa
     assert trained is (None if after == 1 else True)
     api.json("POST", f"/_simulator/jobs/{alignment_id}/{end}", json={"reason": "r"} if end == "fail" else None)
     answer = alignment(api, alignment_id)
-    assert answer["status"] == (word if after < 46 else "EVALUATED")
+    assert answer["status"] == (word if after < 48 else "EVALUATED")
     assert answer["gpu_training_completed"] is bool(trained)
 
 
@@ -125,7 +127,8 @@ def test_an_evaluation(api: Api) -> None:
     assert words(answers) == ["PROCESSING", "READY"]
     assert [answer["progress"] for answer in answers] == ["0/10 questions", "10/10 questions"]
     assert isinstance(answers[0]["eta_seconds"], int)
-    assert answers[-1]["eta_seconds"] is None
+    assert [answer["avg_time_per_question"] for answer in answers] == [1.5, None]
+    assert answers[-1]["eta_seconds"] == 0
 
 
 def test_the_evaluation_that_an_alignment_begins_by_itself(api: Api) -> None:
@@ -137,10 +140,16 @@ def test_the_evaluation_that_an_alignment_begins_by_itself(api: Api) -> None:
     answers = life(api, evaluation, evaluation_id, 310 / 20)
     assert words(answers) == ["PROCESSING", "READY"]
     assert (answers[0]["questions_completed"], answers[0]["benchmark_id"]) == (0, "benchmark-demo-1")
+    assert answers[-1]["progress"] == "20/20 questions"
+    api.clock.forward(35 / 20)
     assert alignment(api, alignment_id)["status"] == "EVALUATED"
     assert [e["evaluation_id"] for e in api.get(f"{V3}/evaluations")["evaluations"]] == [evaluation_id]
     results = api.get(f"{V3}/evaluations/{evaluation_id}/results")
-    assert (results["method"], results["model_id"]) == ("eval", f"{alignment_id}-model")
+    model_id = alignment(api, alignment_id)["model_id"]
+    assert (results["method"], results["model_id"]) == ("eval-compare", model_id)
+    # So the slot called base_model holds the aligned model.
+    assert results["base_model"]["model_id"] == model_id
+    assert results["eval_model"]["model_id"] == results["model_id_2"] == "nugen-flash-instruct"
 
 
 def test_an_alignment_that_fails_takes_its_evaluation_with_it(api: Api) -> None:

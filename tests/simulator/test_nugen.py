@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.simulator import nugen
+from airflow_provider_nugen.simulator.nugen import documents
 from tests.simulator.conftest import Api
 
 V3 = "/api/v3"
@@ -24,10 +24,10 @@ def fields_of(answer: Any) -> list[str]:
     return [".".join(map(str, problem["loc"][1:])) for problem in answer.json()["detail"]]
 
 
-def words_of(api: Api, look: Callable[[], str], seconds: float) -> list[str]:
+def words_of(api: Api, read: Callable[[], str], seconds: float) -> list[str]:
     seen: list[str] = []
     for _ in range(int(seconds) + 2):
-        word = look()
+        word = read()
         if seen[-1:] != [word]:
             seen.append(word)
         api.clock.forward(1)
@@ -78,12 +78,20 @@ def test_what_an_alignment_cannot_be_created_with_is_named(
 
 def test_a_document_is_unknown_until_it_is_ready(api: Api) -> None:
     files = [("files", ("a.txt", b"text")), ("files", ("b.txt", b"text"))]
-    ids = api.json("POST", f"{V3}/documents", files=files)["document_ids"]
-    body = {**ALIGNMENT, "document_ids": ids}
-    assert api.get(f"{V3}/documents/{ids[0]}")["status"] == "PROCESSING"
-    assert api.call("POST", f"{V3}/alignment-project/create", json=body).status_code == 404
+    tasks = api.json("POST", f"{V3}/documents", files=files)["document_ids"]
+    assert api.get(f"{V3}/documents/{tasks[0]}") == {"status": "PROCESSING", "document_id": None}
+    ids = [job.id for job in api.simulator.all("document")][2:]
+    for wrong in (tasks, ids):
+        body = {**ALIGNMENT, "document_ids": wrong}
+        assert api.call("POST", f"{V3}/alignment-project/create", json=body).status_code == 404
     api.clock.forward(21)
-    assert api.get(f"{V3}/documents/{ids[1]}")["status"] == "READY"
+    assert [api.get(f"{V3}/documents/{task}") for task in tasks] == [
+        {"status": "READY", "document_id": document_id} for document_id in ids
+    ]
+    # A task's id stays unknown here, and a document's id on the status route.
+    body = {**ALIGNMENT, "document_ids": tasks}
+    assert api.call("POST", f"{V3}/alignment-project/create", json=body).status_code == 404
+    assert api.call("GET", f"{V3}/documents/{ids[0]}").json() == {"detail": "Document not found"}
     alignment_id = api.create_alignment(document_ids=ids)
     assert api.get(f"{V3}/alignment-project/{alignment_id}")["document_ids"] == ids
 
@@ -91,8 +99,9 @@ def test_a_document_is_unknown_until_it_is_ready(api: Api) -> None:
 def test_the_list_of_alignments_has_the_details(api: Api) -> None:
     ids = [api.create_alignment(name=name) for name in "ab"]
     listed = api.get(f"{V3}/alignment-project")["alignment_projects"]
-    assert listed == [api.get(f"{V3}/alignment-project/{alignment_id}") for alignment_id in ids]
-    assert [project["alignment_name"] for project in listed] == ["a", "b"]
+    shown = [api.get(f"{V3}/alignment-project/{alignment_id}") for alignment_id in ids]
+    assert sorted(listed, key=lambda project: project["alignment_name"]) == shown
+    assert [project["alignment_name"] for project in shown] == ["a", "b"]
 
 
 # Revisions.
@@ -111,8 +120,8 @@ def test_revision_a_has_its_own_names_and_words(simulate: Callable[..., Api]) ->
     assert inner.keys() >= {"id", "name", "base_model", "documents", "created_date", "completed_date", "model_id"}
     assert api.get(f"{V3}/alignment-project/{created['id']}")["status"] == "EVALUATED"
     model = api.get(f"{V3}/models/aligned")["domain_aligned_models"][0]
-    assert (model["id"], model["deployment_status"]) == (f"{created['id']}-model", "undeployed")
-    assert api.json("POST", f"{V3}/documents", files=[("files", ("a.txt", b"t"))])[0].startswith("document-")
+    assert (model["id"], model["deployment_status"]) == (inner["model_id"], "undeployed")
+    assert api.json("POST", f"{V3}/documents", files=[("files", ("a.txt", b"t"))])[0].startswith("task-")
     assert api.simulator.nugen_connection()["extra"] == {"api_revision": "B"}
 
 
@@ -151,7 +160,7 @@ def test_revision_c_names_the_stage_that_failed(simulate: Callable[..., Api]) ->
 
 @pytest.mark.parametrize(
     ("revision", "words"),
-    [("A", ["pending", "completed"]), ("B", ["PROCESSING", "READY"]), ("C", ["QUEUED", "PROCESSING", "READY"])],
+    [("A", ["pending", "completed"]), ("B", ["PROCESSING", "READY"]), ("C", ["CREATED", "PROCESSING", "READY"])],
 )
 def test_the_words_of_an_evaluation(simulate: Callable[..., Api], revision: str, words: list[str]) -> None:
     api = simulate(nugen_revision=revision)
@@ -165,7 +174,8 @@ def test_the_words_of_an_evaluation(simulate: Callable[..., Api], revision: str,
 
 def test_a_document_of_the_same_name_is_409_with_the_id_of_the_one_there_is(api: Api) -> None:
     files = [("files", ("a.txt", b"text"))]
-    (document_id,) = api.json("POST", f"{V3}/documents", files=files)["document_ids"]
+    api.json("POST", f"{V3}/documents", files=files)
+    document_id = api.simulator.all("document")[-1].id
     answer = api.call("POST", f"{V3}/documents", files=files)
     assert answer.status_code == 409
     assert answer.json()["detail"]["document_id"] == document_id
@@ -180,7 +190,7 @@ def test_documents_are_text_files(api: Api) -> None:
 
 
 def test_files_that_are_too_large_are_413(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nugen, "MAX_FILE", 5)
+    monkeypatch.setattr(documents, "MAX_FILE", 5)
     answer = api.call("POST", f"{V3}/documents", files=[("files", ("a.txt", b"longer"))])
     assert (answer.status_code, answer.json()["detail"]) == (413, "a.txt is larger than 100 MB")
     data = {"name": "b", "document_id": "doc-demo-1"}
@@ -189,17 +199,23 @@ def test_files_that_are_too_large_are_413(api: Api, monkeypatch: pytest.MonkeyPa
     assert api.call("POST", f"{V3}/benchmark/upload", data={**data, "file": "no file"}).status_code == 400
 
 
-@pytest.mark.parametrize(("revision", "documents"), [("B", "documents"), ("C", "document_ids")])
-def test_a_benchmark_is_made_of_documents(simulate: Callable[..., Api], revision: str, documents: str) -> None:
+@pytest.mark.parametrize(
+    ("revision", "documents", "count"), [("B", "documents", "num_questions"), ("C", "document_ids", "n_samples")]
+)
+def test_a_benchmark_is_made_of_documents(
+    simulate: Callable[..., Api], revision: str, documents: str, count: str
+) -> None:
     api = simulate(nugen_revision=revision)
     things = "benchmarks" if revision == "C" else "benchmark"
-    answer = api.json("POST", f"{V3}/{things}/create", json={documents: ["doc-demo-1"], "num_questions": 7})
-    assert answer["n_samples" if revision == "C" else "num_questions"] == 7
+    answer = api.json("POST", f"{V3}/{things}/create", json={documents: ["doc-demo-1"], count: 7})
+    assert answer == {"benchmark_id": answer["benchmark_id"], "status": "PROCESSING"}
     status = f"{V3}/benchmarks/{{}}/status" if revision == "C" else f"{V3}/benchmark/status/{{}}"
     path = status.format(answer["benchmark_id"])
     assert words_of(api, lambda: api.get(path)["status"], 61) == ["PROCESSING", "READY"]
-    assert fields_of(api.call("POST", f"{V3}/{things}/create", json={})) == [documents]
-    assert api.call("POST", f"{V3}/{things}/create", json={documents: ["lost"]}).status_code == 404
+    data = api.get(f"{V3}/{things}/{answer['benchmark_id']}/data")
+    assert (data[count], len(data["questions"])) == (7, 7)
+    assert fields_of(api.call("POST", f"{V3}/{things}/create", json={})) == [documents, count]
+    assert api.call("POST", f"{V3}/{things}/create", json={documents: ["lost"], count: 7}).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -236,7 +252,7 @@ def test_uploading_a_benchmark_in_revision_c(simulate: Callable[..., Api]) -> No
 
 def deployment_status(api: Api, model_id: str) -> Any:
     for seen in api.get(f"{V3}/models/aligned")["domain_aligned_models"]:
-        if seen["model_id"] == model_id:
+        if seen["id"] == model_id:
             return seen["deployment_status"]
     return None
 
@@ -287,9 +303,12 @@ def test_deploying_in_revision_c(simulate: Callable[..., Api]) -> None:
     assert api.get(f"{path}/status")["status"] == "UNDEPLOYED"
     api.json("POST", path)
     assert words_of(api, lambda: api.get(f"{path}/status")["status"], 91) == ["DEPLOYING", "DEPLOYED"]
-    api.json("DELETE", f"{V3}/models/undeploy-model/{model_id}")
-    assert api.get(f"{path}/status")["status"] == "UNDEPLOYED"
-    api.json("POST", path)
+    again = api.call("POST", path)
+    assert (again.status_code, again.json()) == (400, {"detail": "Model is already deployed or being deployed"})
+    assert api.json("DELETE", path) == model_id
+    assert words_of(api, lambda: api.get(f"{path}/status")["status"], 31) == ["UNDEPLOYING", "UNDEPLOYED"]
+    assert api.call("DELETE", path).status_code == 400
+    assert api.json("POST", path) == {"model_id": model_id}
     api.simulator.fail_job(model_id, "no node")
     answer = api.get(f"{path}/status")
     assert (answer["status"], answer["error"]) == ("UNDEPLOYED", "no node")
@@ -307,7 +326,7 @@ def test_deploying_early(simulate: Callable[..., Api]) -> None:
     api.clock.forward(70)
     assert api.get(status)["data"]["early_deployable"] is True
     assert api.call("POST", path).status_code == 404
-    assert api.json("POST", path, params={"early": "true"}) == "x-model"
+    assert api.json("POST", path, params={"early": "true"}) == {"model_id": "x-model"}
     api.clock.forward(200)
     assert api.get(status)["data"]["early_deployable"] is False
     assert api.get(f"{path}/status")["status"] == "DEPLOYED"
@@ -339,7 +358,7 @@ def test_creating_an_evaluation(api: Api, body: Any, status: int, named: str) ->
 def test_results_of_one_model_once_it_is_finished(api: Api) -> None:
     evaluation_id = api.json("POST", f"{V3}/evaluations", json=EVALUATION)["evaluation_id"]
     path = f"{V3}/evaluations/{evaluation_id}/results"
-    assert api.call("GET", path).json() == {"detail": "Evaluation is not finished"}
+    assert api.call("GET", path).json() == {"detail": "Evaluation is not completed yet"}
     api.clock.forward(301)
     results = api.get(path)
     assert (results["method"], results["raw_answers_count"], results["status"]) == ("eval", 10, "READY")
@@ -357,11 +376,18 @@ def test_results_of_a_comparison(simulate: Callable[..., Api], revision: str, ot
     api.clock.forward(316)
     results = api.get(f"{V3}/evaluations/{evaluation_id}/results")
     assert (results["method"], results["model_id_2"]) == ("eval-compare", "nugen-pro-instruct")
-    assert "metrics" not in results
-    for name, difference in results["comparison"].items():
-        assert difference == pytest.approx(results["eval_model"][name] - results["base_model"][name])
-    # What the demo and the README can count on.
-    assert results["comparison"]["accuracy"] > 0
+    assert results["metrics"] is None
+    assert (results["base_model"]["model_id"], results["eval_model"]["model_id"]) == (
+        "trained-model",
+        results["model_id_2"],
+    )
+    assert results["raw_answers_count"] == 20
+    for compared in results["comparison"]["metrics"]:
+        base, evaluated = (results[slot]["metrics"][compared["metric"]] for slot in ("base_model", "eval_model"))
+        assert (compared["base"], compared["evaluated"]) == (base, evaluated)
+        assert compared["improvement_%"] == pytest.approx(100 * (evaluated - base) / base, abs=0.01)
+        # What the demo and the README can count on: the aligned model is better than its base.
+        assert base > evaluated + 0.1
 
 
 def test_a_failed_evaluation_has_no_results(api: Api) -> None:
@@ -383,14 +409,17 @@ def test_the_list_of_evaluations_is_paged_and_filtered(api: Api) -> None:
         assert answer["total"] >= len(answer["evaluations"])
         return [evaluation["evaluation_id"] for evaluation in answer["evaluations"]]
 
-    assert listed() == ids[::-1]
-    assert [listed(limit=1, offset=offset) for offset in range(4)] == [[ids[2]], [ids[1]], [ids[0]], []]
+    # In no order that is stated, but always the same.
+    assert sorted(listed()) == sorted(ids)
+    assert [listed(limit=1, offset=offset) for offset in range(4)] == [[one] for one in listed()] + [[]]
     assert listed(model_id="nugen-flash-instruct") == [ids[1]]
-    assert listed(status="READY") == [ids[1], ids[0]]
+    assert sorted(listed(status="READY")) == sorted(ids[:2])
     assert listed(status="READY", model_id="nugen-pro-instruct") == [ids[0]]
     whole = api.get(f"{V3}/evaluations", params={"limit": 1})
     assert (whole["total"], whole["limit"], whole["offset"], whole["user_id"]) == (3, 1, 0, "user-1")
-    assert [bool(e["metrics"]) for e in api.get(f"{V3}/evaluations")["evaluations"]] == [False, True, True]
+    finished = {e["evaluation_id"] for e in api.get(f"{V3}/evaluations")["evaluations"] if e["metrics"]}
+    assert finished == {*ids[:2]}
+    assert api.get(f"{V3}/evaluations")["limit"] == 10
     for params in ({"limit": 0}, {"limit": 101}, {"offset": -1}):
         assert fields_of(api.call("GET", f"{V3}/evaluations", params=params)) == [*params]
 
@@ -399,18 +428,22 @@ def test_the_list_of_evaluations_is_paged_and_filtered(api: Api) -> None:
 
 
 def test_model_lists(api: Api) -> None:
-    names = [model["id"] for model in api.get(f"{V3}/models/base")["models"]]
-    assert names[0] == "nugen-flash-instruct"
-    assert {"nugen-frozen", "nugen-broken"} < {*names}
+    models = {model["model_id"]: model for model in api.get(f"{V3}/models/base")["models"]}
+    assert all(
+        model.keys() == {"model_id", "model_name", "parameters", "alignment_ready", "available_on_request", "type"}
+        for model in models.values()
+    )
+    assert {name for name, model in models.items() if not model["alignment_ready"]} == {"nugen-frozen", "nugen-broken"}
+    assert models["nugen-flash-instruct"]["alignment_ready"] is True
     assert len(api.get(f"{V3}/models/base", params={"limit": 1})["models"]) == 1
     api.create_alignment()
     assert api.get(f"{V3}/models/aligned") == {"domain_aligned_models": []}
     model_id = api.trained_model()
     assert api.get(f"{V3}/models/aligned")["domain_aligned_models"] == [
         {
-            "model_id": model_id,
+            "id": model_id,
             "alignment_id": "trained",
-            "model_name": "Trained",
+            "name": "Trained",
             "base_model": "nugen-flash-instruct",
             "status": "READY",
             "deployment_status": "UNDEPLOYED",

@@ -48,11 +48,14 @@ def test_422_names_the_field(api: Api, body: Any, fields: list[str]) -> None:
     assert fields_of(api.call("POST", f"{ALIGNMENT}/generate", json=body)) == fields
 
 
-def test_the_list_has_the_newest_first(api: Api) -> None:
-    ids = [generate(api) for _ in range(3)]
+def test_the_list_has_no_stated_order_but_always_the_same(api: Api) -> None:
+    ids = [generate(api) for _ in range(8)]
     listed = api.get(ALIGNMENT)
     assert listed["object"] == "list"
-    assert [job["id"] for job in listed["data"]] == ids[::-1]
+    order = [job["id"] for job in listed["data"]]
+    assert sorted(order) == sorted(ids)
+    assert order not in (ids, ids[::-1])
+    assert [job["id"] for job in api.get(ALIGNMENT)["data"]] == order
 
 
 def test_outputs_come_when_it_is_completed_and_one_feeds_fine_tuning(api: Api) -> None:
@@ -107,10 +110,11 @@ def test_deleting(api: Api) -> None:
 
 def test_the_life_of_a_data_job(api: Api) -> None:
     job_id = create(api, instructions="Be polite.")
-    assert status(api, job_id) == "file_processing"
+    assert status(api, job_id) == "needs_review"
+    assert api.get(f"{JOBS}/{job_id}")["status_message"] == "The data job needs files"
     assert api.call("POST", f"{JOBS}/{job_id}/start").status_code == 409
     api.clock.forward(100)
-    assert status(api, job_id) == "file_processing"
+    assert status(api, job_id) == "needs_review"
     job = api.json("POST", f"{JOBS}/{job_id}/add-files", json={"file_ids": ["f1", "f2"], "method": "best"})
     assert [file["file_id"] for file in job["files"]] == ["f1", "f2"]
     api.json("POST", f"{JOBS}/{job_id}/add-files", json={"file_ids": ["f2", "f3"]})
@@ -136,7 +140,9 @@ def test_the_life_of_a_data_job(api: Api) -> None:
 
 def test_a_data_job_on_a_vector_database_needs_no_files(api: Api) -> None:
     job_id = create(api, job_type="context_grounded_vector_db", vector_database_id="v")
-    assert status(api, job_id) == "ready_to_start"
+    job = api.get(f"{JOBS}/{job_id}")
+    assert (job["status"], job["status_message"]) == ("needs_review", "The data job needs a system prompt")
+    assert api.json("PATCH", f"{JOBS}/{job_id}", json={"system_prompt": "Be polite."})["status"] == "ready_to_start"
     assert api.json("POST", f"{JOBS}/{job_id}/start")["status"] == "pending"
 
 
@@ -145,7 +151,7 @@ def test_a_data_job_on_a_vector_database_needs_no_files(api: Api) -> None:
     ("end", "word"), [("cancel", "cancelled"), ("fail", "failed"), ("stop", "stopped"), ("finish", "")]
 )
 def test_a_data_job_that_ends_early(api: Api, started: bool, end: str, word: str) -> None:
-    job_id = create(api, job_type="context_grounded_vector_db")
+    job_id = create(api, job_type="context_grounded_vector_db", system_prompt="Be polite.")
     if started:
         api.json("POST", f"{JOBS}/{job_id}/start")
     if end == "cancel":
@@ -156,6 +162,7 @@ def test_a_data_job_that_ends_early(api: Api, started: bool, end: str, word: str
     if word and not started:
         for path, body in (("start", None), ("add-files", {"file_ids": ["f"]})):
             assert api.call("POST", f"{JOBS}/{job_id}/{path}", json=body).status_code == 409
+        assert api.call("PATCH", f"{JOBS}/{job_id}", json={"name": "n"}).status_code == 409
 
 
 def test_a_data_job_that_a_person_must_look_at(api: Api) -> None:

@@ -14,7 +14,7 @@ import pytest
 from airflow_provider_nugen.simulator import run_simulator
 
 #: Its pins clash with Airflow's, so it has an environment of its own, made when it is missing.
-VERSION = "0.35.0"
+VERSION = "0.35.1"
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-seekrai"
 CLIENT = Path(__file__).with_name("seekrai_client.py")
 KEY = "key-of-the-vendors-client"
@@ -24,12 +24,10 @@ KEY = "key-of-the-vendors-client"
 def python() -> Path:
     """A Python that has the client."""
     python = ENVIRONMENT / "bin" / "python"
-    installed = ENVIRONMENT / f".seekrai-{VERSION}"
-    if not installed.exists():
+    if not any(ENVIRONMENT.glob(f"lib/*/site-packages/seekrai-{VERSION}.dist-info")):
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"seekrai=={VERSION}"], check=True)
-        installed.touch()
     return python
 
 
@@ -37,7 +35,7 @@ def python() -> Path:
 def seen(python: Path) -> dict[str, Any]:
     """What the client saw."""
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name != "PYTHONPATH"}
-    with run_simulator(api_key=KEY, speed=1) as simulator:
+    with run_simulator(api_key=KEY, speed=1, visible_after=0) as simulator:
         result = subprocess.run(
             [python, CLIENT],
             env=env | {"SEEKR_BASE_URL": simulator.url, "SEEKR_API_KEY": KEY},
@@ -63,14 +61,14 @@ def test_it_starts_reads_lists_cancels_and_deletes_alignments(seen: dict[str, An
         "generated": "pending",
         "retrieved": "completed",
         "cancelled": "cancelled",
-        "newest_first": True,
+        "listed": True,
         "left": 0,
     }
 
 
 def test_it_takes_a_data_job_through_its_life(seen: dict[str, Any]) -> None:
     assert seen["data_jobs"] == {
-        "created": "file_processing",
+        "created": "needs_review",
         "files": ["file-1", "file-2"],
         "ready": "ready_to_start",
         "started": "pending",
@@ -81,6 +79,43 @@ def test_it_takes_a_data_job_through_its_life(seen: dict[str, Any]) -> None:
         "cancelled": "cancelled",
         "listed": ["second", "first"],
         "of_type": 0,
+    }
+
+
+def test_it_uploads_finds_fetches_and_deletes_files(seen: dict[str, Any]) -> None:
+    files = seen["files"]
+    assert "'exe' is not allowed" in files.pop("refused")
+    assert files == {
+        "uploaded": ["rules.md", 20, "md", "alignment"],
+        "bulk": ["pairs.jsonl", "more.jsonl"],
+        "retrieved": "rules.md",
+        "same_content": True,
+        "listed": ["pairs.jsonl", "more.jsonl"],
+        "page": 1,
+        "deleted": True,
+        "missing": True,
+    }
+
+
+def test_it_fine_tunes_a_model(seen: dict[str, Any]) -> None:
+    assert seen["fine_tunes"] == {
+        "created": ["pending", "mine"],
+        "done": ["completed", True],
+        "events": True,
+        "cancelled": "cancelled",
+        "listed": 2,
+    }
+
+
+def test_it_deploys_a_model_and_asks_it(seen: dict[str, Any]) -> None:
+    assert seen["deployments"] == {
+        "created": "Pending",
+        "early": True,
+        "active": "Active",
+        "differ": True,
+        "demoted": "Inactive",
+        "promoted": "Pending",
+        "listed": True,
     }
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from airflow.sdk import BaseHook
-from sensors.support import hurry, logs, make_service, quick_looks, quick_retries, service, services
+from sensors.support import hurry, logs, make_service, no_scheduler, quick_polls, quick_retries, service, services
 
 from airflow_provider_nugen.hooks import client as client_module
-from airflow_provider_nugen.hooks.transport import AsyncTransport
+from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
-__all__ = ["hurry", "logs", "make_service", "quick_looks", "quick_retries", "service", "services"]
+__all__ = ["hurry", "logs", "make_service", "no_scheduler", "quick_polls", "quick_retries", "service", "services"]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AsyncTransport]]:
     monkeypatch.setattr(AsyncTransport, "open", opening)
     yield opened
     assert all(transport.session.closed for transport in opened)
-    assert not any(client_module._clients.values())
+    assert client_module.clients.in_use() == []
 
 
 @pytest.fixture

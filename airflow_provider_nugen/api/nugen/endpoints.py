@@ -1,23 +1,24 @@
 """
 Nugen: the service and its endpoints.
 
-Source of every path and field: the vendor's reference pages and the OpenAPI contract 25.4.20, as written down
-in the Nugen facts. Three revisions of the API are alive: A (old), B (the contract; default) and C (live service
-since about September 2026). A and B have the same paths.
+Every path and field is in ``docs/nugen-api.rst``, "Endpoints", with how well it is established. Three revisions of the
+API are alive: A (old), B (the contract 25.4.20) and C (the live service since about September 2026). A and B have the
+same paths.
 """
 
 from __future__ import annotations
 
+from airflow_provider_nugen.api.chat import chat_endpoint
 from airflow_provider_nugen.api.endpoint import Endpoint, per_revision
-from airflow_provider_nugen.api.models import list_of, read_any
+from airflow_provider_nugen.api.models import list_of
 from airflow_provider_nugen.api.nugen import models
 from airflow_provider_nugen.api.nugen.service import NUGEN
 
 _V3 = "/api/v3"
-#: Source: Nugen facts, "Upload documents".
 _NEW_DOCUMENT = (
-    "Check the ids. The service does not find a document before it is READY: wait for new ones with "
-    "DocumentStatusSensor."
+    "Check the ids: the id that an upload returns need not be the document's. The service does not find a document "
+    "before it is READY: wait for new ones with UploadDocumentsOperator(wait_for_completion=True) or "
+    "DocumentStatusSensor, and pass the document_ids that these push."
 )
 
 ALIGNMENT_STATUS = Endpoint(
@@ -76,22 +77,52 @@ DEPLOY_MODEL = Endpoint(
         409: "There may be no checkpoint to deploy early yet: try again later, for example with retries.",
     },
 )
-#: Revision C's path is not known: revision B's is kept (source: Nugen facts, table of revisions).
+#: In revision C the detail of the model, which answers while the status endpoint is unwell; B has nothing like it.
+DEPLOYMENT_DETAIL = Endpoint(
+    NUGEN,
+    "get deployment detail",
+    "GET",
+    per_revision(B=f"{_V3}/models/deploy-model/{{model_id}}/status", C=f"{_V3}/models/{{model_id}}"),
+    per_revision(B=models.TaskStatus.read, C=models.read_model_detail),
+)
+#: In revision C the progress of an undeployment is the status of the deployment.
 UNDEPLOYMENT_STATUS = Endpoint(
     NUGEN,
     "get undeploy status",
     "GET",
-    f"{_V3}/models/undeploy-model/{{model_id}}/status",
-    models.TaskStatus.read,
+    per_revision(
+        B=f"{_V3}/models/undeploy-model/{{model_id}}/status",
+        C=f"{_V3}/models/{{model_id}}/deployment/status",
+    ),
+    per_revision(B=models.TaskStatus.read, C=models.read_undeployment),
+)
+UNDEPLOYMENT_DETAIL = Endpoint(
+    NUGEN,
+    "get undeploy detail",
+    "GET",
+    per_revision(B=f"{_V3}/models/undeploy-model/{{model_id}}/status", C=f"{_V3}/models/{{model_id}}"),
+    per_revision(B=models.TaskStatus.read, C=models.read_model_detail),
 )
 UNDEPLOY_MODEL = Endpoint(
-    NUGEN, "undeploy model", "DELETE", f"{_V3}/models/undeploy-model/{{model_id}}", models.read_model_id
+    NUGEN,
+    "undeploy model",
+    "DELETE",
+    per_revision(B=f"{_V3}/models/undeploy-model/{{model_id}}", C=f"{_V3}/models/{{model_id}}/deployment"),
+    models.read_model_id,
 )
 EVALUATION_STATUS = Endpoint(
     NUGEN,
     "get evaluation status",
     "GET",
     f"{_V3}/evaluations/{{evaluation_id}}/status",
+    models.EvaluationStatus.read,
+)
+#: Answers while the status endpoint is unwell.
+EVALUATION_DETAIL = Endpoint(
+    NUGEN,
+    "get evaluation detail",
+    "GET",
+    f"{_V3}/evaluations/{{evaluation_id}}",
     models.EvaluationStatus.read,
 )
 CREATE_EVALUATION = Endpoint(
@@ -113,7 +144,7 @@ CREATE_EVALUATION = Endpoint(
     },
 )
 #: The same path in all revisions, so it tests host and key whatever ``api_revision`` says.
-BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", read_any)
+BASE_MODELS = Endpoint(NUGEN, "list base models", "GET", f"{_V3}/models/base", models.read_base_models)
 
 LIST_ALIGNMENTS = Endpoint(
     NUGEN,
@@ -122,13 +153,14 @@ LIST_ALIGNMENTS = Endpoint(
     per_revision(B=f"{_V3}/alignment-project", C=f"{_V3}/alignment-projects/list"),
     list_of(models.AlignmentStatus, "alignment_projects"),
 )
-#: A file whose name exists already is refused with its document's id, so sending one twice does no harm.
+#: A file whose name exists already is refused with its document's id, so sending one twice does no harm. Revision B
+#: answers with the ids of tasks: a document's id is in the answer of its status.
 UPLOAD_DOCUMENTS = Endpoint(
     NUGEN,
     "upload documents",
     "POST",
     per_revision(B=f"{_V3}/documents", C=f"{_V3}/documents/create"),
-    models.read_document_ids,
+    per_revision(B=models.read_task_ids, C=models.read_document_ids),
     body={"categories": "categories", "names": "names"},
     multipart=True,
     idempotent=True,
@@ -138,7 +170,22 @@ DOCUMENT_STATUS = Endpoint(
     "get document status",
     "GET",
     per_revision(B=f"{_V3}/documents/{{document_id}}", C=f"{_V3}/documents/{{document_id}}/status"),
-    models.DocumentStatus.read,
+    per_revision(B=models.DocumentStatus.read, C=models.read_document),
+)
+LIST_DOCUMENTS = Endpoint(
+    NUGEN,
+    "list documents",
+    "GET",
+    per_revision(B=f"{_V3}/documents", C=f"{_V3}/documents/list"),
+    list_of(models.ListedDocument, "documents"),
+)
+#: Where revision C lists benchmarks is not known.
+LIST_BENCHMARKS = Endpoint(
+    NUGEN,
+    "list benchmarks",
+    "GET",
+    per_revision(B=f"{_V3}/benchmark/list", C=None),
+    list_of(models.ListedBenchmark, "benchmarks"),
 )
 CREATE_BENCHMARK = Endpoint(
     NUGEN,
@@ -146,7 +193,11 @@ CREATE_BENCHMARK = Endpoint(
     "POST",
     per_revision(B=f"{_V3}/benchmark/create", C=f"{_V3}/benchmarks/create"),
     models.CreateBenchmarkResponse.read,
-    body={"document_ids": per_revision(B="documents", C="document_ids"), "num_questions": "num_questions"},
+    body={
+        "document_ids": per_revision(B="documents", C="document_ids"),
+        "num_questions": per_revision(B="num_questions", C="n_samples"),
+        "name": per_revision(B=None, C="benchmark_name"),
+    },
     hints={404: _NEW_DOCUMENT},
 )
 UPLOAD_BENCHMARK = Endpoint(
@@ -163,11 +214,6 @@ UPLOAD_BENCHMARK = Endpoint(
     multipart=True,
     hints={400: "Check the file against what the service says.", 404: _NEW_DOCUMENT},
 )
-#: What each item of a benchmark file must have, by API revision.
-BENCHMARK_FIELDS = {
-    "B": ("question_num", "question", "answer"),
-    "C": ("sample_num", "instruction", "response"),
-}
 BENCHMARK_STATUS = Endpoint(
     NUGEN,
     "get benchmark status",
@@ -192,3 +238,5 @@ LIST_EVALUATIONS = Endpoint(
     list_of(models.ListedEvaluation, "evaluations"),
     query={"model_id": "model_id", "status": "status", "limit": "limit", "offset": "offset"},
 )
+#: ``model`` is the id of an aligned model that is deployed, or that of a base model.
+CHAT_COMPLETION = chat_endpoint(NUGEN, f"{_V3}/inference/chat/completions", "prompt_truncate_len")

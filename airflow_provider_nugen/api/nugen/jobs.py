@@ -1,10 +1,12 @@
 """
 The kinds of job that Nugen runs: status words, and what the words alone do not say.
 
-Source of every word and rule: the Nugen facts, sections "Status words" and "Shapes".
+Every word and rule is in ``docs/nugen-api.rst``, "Status words" and "Shapes".
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
 from airflow_provider_nugen.api.nugen import endpoints
@@ -17,72 +19,104 @@ from airflow_provider_nugen.api.nugen.models import (
 )
 
 
-def _read_alignment(answer: AlignmentStatus, reading: JobStatus, previous: str | None) -> None:
-    reading.progress = answer.progress
-    reading.eta_seconds, reading.eta = answer.eta_seconds, answer.estimated_completion
+def _read_alignment(answer: AlignmentStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    state, reason, missing_field = job_status.state, "", ""
     # The envelope's word can only make it worse: trained is what the project itself says.
     outer = ALIGNMENT.state(answer.task_status)
-    if FAILED in (outer, reading.state):
-        reading.state = FAILED
-    elif CANCELLED in (outer, reading.state):
-        reading.state = CANCELLED
+    if FAILED in (outer, state):
+        state = FAILED
+    elif CANCELLED in (outer, state):
+        state = CANCELLED
     elif answer.gpu_training_completed is False:
-        reading.state = FAILED
-    if reading.state in (FAILED, CANCELLED):
-        reading.reason = "; ".join(filter(None, [answer.error, *(answer.stage_failures or ())])) or (
+        state = FAILED
+    if state in (FAILED, CANCELLED):
+        reason = "; ".join(filter(None, [answer.error, *(answer.stage_failures or ())])) or (
             "training failed or was cancelled (gpu_training_completed is false)"
             if answer.gpu_training_completed is False
             else ""
         )
-    elif reading.state is SUCCEEDED and not answer.model_id:
-        reading.missing_field = "model_id"
+    elif state is SUCCEEDED and not answer.model_id:
+        missing_field = "model_id"
+    return replace(
+        job_status,
+        state=state,
+        reason=reason,
+        missing_field=missing_field,
+        progress=answer.progress,
+        eta_seconds=answer.eta_seconds,
+        eta=answer.estimated_completion,
+    )
 
 
-def _read_training(answer: AlignmentStatus, reading: JobStatus, previous: str | None) -> None:
-    _read_alignment(answer, reading, previous)
-    if reading.state is FAILED and answer.gpu_training_completed and answer.model_id:
-        # Training had succeeded before something later failed; a look between the two would have said so.
-        reading.state = SUCCEEDED
-        reading.warning = f"training succeeded, but what came after it failed: {reading.reason or 'no reason given'}"
+def _read_training(answer: AlignmentStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    job_status = _read_alignment(answer, job_status, previous)
+    if job_status.state is FAILED and answer.gpu_training_completed and answer.model_id:
+        # Training had succeeded before something later failed; a poll between the two would have said so.
+        reason = job_status.reason or "no reason given"
+        return replace(
+            job_status, state=SUCCEEDED, warning=f"training succeeded, but what came after it failed: {reason}"
+        )
+    return job_status
 
 
-def _read_evaluated_alignment(answer: AlignmentStatus, reading: JobStatus, previous: str | None) -> None:
-    _read_alignment(answer, reading, previous)
-    if reading.state is not RUNNING or ALIGNMENT.state(answer.status) is not SUCCEEDED:
-        return
+def _read_evaluated_alignment(answer: AlignmentStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    job_status = _read_alignment(answer, job_status, previous)
+    if job_status.state is not RUNNING or ALIGNMENT.state(answer.status) is not SUCCEEDED:
+        return job_status
     metrics = answer.performance_metrics
     if metrics and any(value is not None for value in metrics.__dict__.values()):
-        reading.state = SUCCEEDED
-        reading.missing_field = "" if answer.model_id else "model_id"
-    elif answer.status.upper() in ("READY", "COMPLETED") and not answer.evaluation_id:
-        reading.stall_reason = (
-            "the alignment is trained, but no evaluation has begun: it was created without a benchmark. Pass "
-            "benchmark_id when creating it, or wait with wait_for='alignment'"
+        return replace(job_status, state=SUCCEEDED, missing_field="" if answer.model_id else "model_id")
+    if answer.status.upper() in ("READY", "COMPLETED") and not answer.evaluation_id:
+        return replace(
+            job_status,
+            stall_reason="the alignment is trained, but no evaluation has begun: it was created without a benchmark. "
+            "Pass benchmark_id when creating it, or wait with wait_for='alignment'",
         )
+    return job_status
 
 
-def _read_task(answer: TaskStatus, reading: JobStatus, previous: str | None) -> None:
-    if reading.state in (FAILED, CANCELLED):
-        result = answer.result or {}
-        message = result.get("message") or result.get("error") or result
-        reading.reason = answer.error or (str(message) if message else reading.reason)
+def _read_task(answer: TaskStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    if job_status.state not in (FAILED, CANCELLED):
+        return job_status
+    result = answer.result or {}
+    message = result.get("message") or result.get("error") or result
+    return replace(job_status, reason=answer.error or (str(message) if message else job_status.reason))
 
 
-def _read_deployment(answer: TaskStatus, reading: JobStatus, previous: str | None) -> None:
-    # Revision C says UNDEPLOYED both before a deployment starts and after one failed.
-    if answer.status.upper() == "UNDEPLOYED" and (answer.error or (previous or "").upper() == "DEPLOYING"):
-        reading.state = FAILED
-        reading.reason = "the model is undeployed again"
-    _read_task(answer, reading, previous)
+def _read_deployment(answer: TaskStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    word = answer.status
+    if job_status.state is SUCCEEDED and (inner := answer.deployment_status) and DEPLOYMENT.state(inner):
+        # The deployment task is over; what became of the deployment is in its result.
+        word = inner
+        job_status = replace(job_status, state=DEPLOYMENT.status_map[inner.upper()])
+    if word.upper() == "UNDEPLOYED":
+        # Revision C says UNDEPLOYED both before a deployment starts and after one failed.
+        if answer.error or (previous or "").upper() == "DEPLOYING":
+            job_status = replace(job_status, state=FAILED, reason="the model is undeployed again")
+        else:
+            job_status = replace(
+                job_status,
+                stall_reason="no deployment has begun, or one failed without saying so. Deploy the model again",
+            )
+    return _read_task(answer, job_status, previous)
 
 
-def _read_evaluation(answer: EvaluationStatus, reading: JobStatus, previous: str | None) -> None:
-    reading.progress, reading.eta_seconds = answer.progress, answer.eta_seconds
-    reading.reason = answer.error or ""
+def _read_undeployment(answer: TaskStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    if answer.status.upper() in ("DEPLOYED", "DEPLOYING"):
+        return replace(
+            job_status, stall_reason="the model is still deployed, and is billed. Undeploy it, and wait again"
+        )
+    return _read_task(answer, job_status, previous)
 
 
-def _read_simple_status(answer: DocumentStatus | BenchmarkStatus, reading: JobStatus, previous: str | None) -> None:
-    reading.reason = answer.error or ""
+def _read_evaluation(answer: EvaluationStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    return replace(job_status, progress=answer.progress, eta_seconds=answer.eta_seconds, reason=answer.error or "")
+
+
+def _read_simple_status(
+    answer: DocumentStatus | BenchmarkStatus, job_status: JobStatus, previous: str | None
+) -> JobStatus:
+    return replace(job_status, reason=answer.error or "")
 
 
 def _words(**words: JobState) -> dict[str, JobState]:
@@ -93,7 +127,7 @@ _TRAINING = dict.fromkeys(("PENDING", "QUEUED", "PROCESSING"), RUNNING)
 _TRAINED = ("READY", "COMPLETED", "DEPLOYING", "EVALUATING", "UNDEPLOYED")
 _ENDED = {"FAILED": FAILED, "STOPPED": CANCELLED}
 
-#: Trained: true in every state after PROCESSING, since READY can be gone by the next look.
+#: Trained: true in every state after PROCESSING, since READY can be gone by the next poll.
 ALIGNMENT = JobKind(
     key="nugen.alignment",
     label="alignment",
@@ -122,8 +156,16 @@ EVALUATION = JobKind(
     label="evaluation",
     id_name="evaluation_id",
     status=endpoints.EVALUATION_STATUS,
+    detail=endpoints.EVALUATION_DETAIL,
     status_map=_TRAINING
-    | _words(DEPLOYING=RUNNING, EVALUATING=RUNNING, READY=SUCCEEDED, COMPLETED=SUCCEEDED, EVALUATED=SUCCEEDED)
+    | _words(
+        CREATED=RUNNING,
+        DEPLOYING=RUNNING,
+        EVALUATING=RUNNING,
+        READY=SUCCEEDED,
+        COMPLETED=SUCCEEDED,
+        EVALUATED=SUCCEEDED,
+    )
     | _ENDED,
     xcom_keys=("evaluation_id",),
     interpret=_read_evaluation,
@@ -134,9 +176,11 @@ DEPLOYMENT = JobKind(
     label="deployment of model",
     id_name="model_id",
     status=endpoints.DEPLOYMENT_STATUS,
+    detail=endpoints.DEPLOYMENT_DETAIL,
     status_map=_words(
         PENDING=RUNNING,
         DEPLOYING=RUNNING,
+        UNDEPLOYING=RUNNING,
         UNDEPLOYED=RUNNING,
         COMPLETED=SUCCEEDED,
         DEPLOYED=SUCCEEDED,
@@ -151,9 +195,18 @@ UNDEPLOYMENT = JobKind(
     label="undeployment of model",
     id_name="model_id",
     status=endpoints.UNDEPLOYMENT_STATUS,
-    status_map=_words(PENDING=RUNNING, UNDEPLOYING=RUNNING, COMPLETED=SUCCEEDED, UNDEPLOYED=SUCCEEDED) | _ENDED,
+    detail=endpoints.UNDEPLOYMENT_DETAIL,
+    status_map=_words(
+        PENDING=RUNNING,
+        DEPLOYED=RUNNING,
+        DEPLOYING=RUNNING,
+        UNDEPLOYING=RUNNING,
+        COMPLETED=SUCCEEDED,
+        UNDEPLOYED=SUCCEEDED,
+    )
+    | _ENDED,
     xcom_keys=("model_id",),
-    interpret=_read_task,
+    interpret=_read_undeployment,
 )
 
 DOCUMENT = JobKind(
@@ -183,7 +236,7 @@ ALIGNMENT_KINDS = {"alignment": ALIGNMENT, "evaluation": EVALUATED_ALIGNMENT}
 
 def alignment_kind(wait_for: str) -> JobKind[AlignmentStatus]:
     """
-    Choose what to wait for.
+    Return the kind of an alignment's wait.
 
     :raises ValueError: for anything but ``"alignment"`` and ``"evaluation"``.
     """

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.service import AUTO, Extra, Service
+
+_REVISIONS = ("B", "C")
 
 NUGEN = Service(
     name="Nugen",
     conn_type="nugen",
     base_url="https://api.nugen.in",
     authorization=lambda key: f"Bearer {key}",
-    revisions=("B", "C"),
+    revisions=_REVISIONS,
+    own_extras=(
+        Extra(
+            "api_revision",
+            "API revision",
+            "auto (find out), B (the published contract) or C (the live service since about September 2026).",
+            default=AUTO,
+            choices=(AUTO, *_REVISIONS),
+        ),
+    ),
     hints={
         400: "Check the arguments against what the service says.",
         401: "Check the API key (password) of the connection: the bare key, without 'Bearer'.",
@@ -23,4 +34,5 @@ NUGEN = Service(
         "The service has no such path: set the extra 'api_revision' of the connection to the other revision "
         "(B or C), and check its base URL (Host)."
     ),
+    key_check="/api/v3/models/base",
 )

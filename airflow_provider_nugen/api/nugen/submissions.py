@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
@@ -36,11 +36,22 @@ def _evaluations(answer: list[models.ListedEvaluation]) -> list[ListedJob]:
     ]
 
 
-def _deployment(answer: models.TaskStatus) -> list[ListedJob]:
-    # UNDEPLOYED is what revision C says of a model that nobody deploys.
-    if not answer.model_id or answer.status.upper() == "UNDEPLOYED":
-        return []
-    return [ListedJob(answer.model_id, answer.status, answer.start_time, inputs={"model_id": answer.model_id})]
+def _benchmarks(answer: list[models.ListedBenchmark]) -> list[ListedJob]:
+    return [
+        ListedJob(
+            item.benchmark_id,
+            item.status,
+            item.created_at,
+            item.benchmark_name,
+            {
+                "name": item.benchmark_name,
+                "document_ids": item.document_ids,
+                "document_id": item.document_ids[0] if item.document_ids and len(item.document_ids) == 1 else None,
+                "num_questions": item.num_questions,
+            },
+        )
+        for item in answer
+    ]
 
 
 ALIGNMENT = Submission(
@@ -60,68 +71,84 @@ EVALUATION = Submission(
     filters={"model_id": "model_id"},
     page=100,
 )
-#: Repeatable: a model that is undeployed already is refused, and nothing is paid.
-UNDEPLOYMENT = Submission(
-    kind=jobs.UNDEPLOYMENT,
-    create=endpoints.UNDEPLOY_MODEL,
-    created_id=lambda answer, inputs: str(inputs["model_id"]),
-    target="model_id",
-)
-#: A model is deployed or not: its own status tells whether a deployment that may have been started runs.
-DEPLOYMENT = Submission(
-    kind=jobs.DEPLOYMENT,
-    create=endpoints.DEPLOY_MODEL,
-    created_id=lambda answer, inputs: str(inputs["model_id"]),
-    listing=endpoints.DEPLOYMENT_STATUS,
-    listed=_deployment,
-    target="model_id",
-    filters={"model_id": "model_id"},
-)
-#: There is no list of benchmarks, so one that may have been started cannot be looked for.
+#: Revision C's list of benchmarks is not known: there one that may have been made cannot be searched for.
 BENCHMARK = Submission(
-    kind=jobs.BENCHMARK, create=endpoints.CREATE_BENCHMARK, created_id=lambda answer, inputs: answer.benchmark_id
+    kind=jobs.BENCHMARK,
+    create=endpoints.CREATE_BENCHMARK,
+    created_id=lambda answer, inputs: answer.benchmark_id,
+    listing=endpoints.LIST_BENCHMARKS,
+    listed=_benchmarks,
 )
 BENCHMARK_UPLOAD = Submission(
-    kind=jobs.BENCHMARK, create=endpoints.UPLOAD_BENCHMARK, created_id=lambda answer, inputs: answer.benchmark_id
+    kind=jobs.BENCHMARK,
+    create=endpoints.UPLOAD_BENCHMARK,
+    created_id=lambda answer, inputs: answer.benchmark_id,
+    listing=endpoints.LIST_BENCHMARKS,
+    listed=_benchmarks,
+    name="name",
 )
 
 
-def check_benchmark(items: Any, revision: str) -> None:
+# Deployments have no ids of their own: a model is deployed or not. In revision B their times are not theirs, so nothing
+# is decided by times.
+
+
+def current_status(problem: str) -> str | None:
     """
-    Check the content of a benchmark file.
+    Read what a refusal says about the model: ``Model cannot be redeployed. Current status: UNDEPLOYING``.
 
-    :param items: the file, parsed as JSON.
-    :param revision: the API revision that it is sent to.
-    :raises ValueError: naming the first item that the service would refuse.
+    :param problem: the service's text.
+    :return: the status word in upper case, or ``None`` if there is none.
     """
-    if not isinstance(items, list) or not items:
-        raise ValueError("it must be a JSON array with at least one question")
-    wanted = endpoints.BENCHMARK_FIELDS[revision]
-    for number, item in enumerate(items, 1):
-        missing = [name for name in wanted if not isinstance(item, dict) or name not in item]
-        if missing:
-            raise ValueError(
-                f"item {number} lacks {', '.join(missing)}; API revision {revision} wants {', '.join(wanted)} in each"
-            )
+    match = _CURRENT_STATUS.search(problem)
+    return match[1].upper() if match else None
 
 
-def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.TaskStatus | None) -> bool:
+_CURRENT_STATUS = re.compile(r"current\s+status\W{0,5}([a-z_]+)", re.IGNORECASE)
+_IS_UNDEPLOYED = re.compile(r"already\W+(been\W+)?undeployed|not\W+(currently\W+)?deployed", re.IGNORECASE)
+
+
+def says_undeployed(problem: str) -> bool:
+    """Return whether a refusal says that the model is undeployed, or about to be."""
+    return current_status(problem) in ("UNDEPLOYED", "UNDEPLOYING") or bool(_IS_UNDEPLOYED.search(problem))
+
+
+def is_deployed(undeployment: models.TaskStatus | None, deployment: models.TaskStatus | None) -> bool:
     """
-    Say whether a model is undeployed, or about to be.
-
-    The service refuses to undeploy such a model with 400, but 400 alone can mean other things, too.
+    Decide whether a model is certainly deployed, or being deployed.
 
     :param undeployment: the status of its undeployment; ``None`` if it never was undeployed.
     :param deployment: the status of its deployment; ``None`` if it never was deployed.
     """
-    if (
-        deployment is None
-        or deployment.status.upper() == "UNDEPLOYED"
-        or jobs.DEPLOYMENT.reading(deployment).state not in (RUNNING, SUCCEEDED)
-    ):
-        return True
-    if undeployment is None or jobs.UNDEPLOYMENT.reading(undeployment).state not in (RUNNING, SUCCEEDED):
+    if not _stands(deployment):
         return False
-    # Both tell of a task that may be long over: the later one counts.
-    started, ended = deployment.start_time, undeployment.start_time
-    return started is None or ended is None or started <= ended
+    # Revision C has one status for both; revision B two, each of a task that may be long over.
+    undone = undeployment.status.upper() if undeployment is not None else None
+    return undone not in ("COMPLETED", "UNDEPLOYED", "UNDEPLOYING") and (
+        undone != "PENDING" or deployment is None or deployment.status.upper() == "PENDING"
+    )
+
+
+def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.TaskStatus | None) -> bool:
+    """
+    Decide whether a model is certainly undeployed, or about to be; parameters as of :func:`is_deployed`.
+
+    The service refuses to undeploy such a model, but a refusal alone can mean other things, too.
+    """
+    if not _stands(deployment):
+        return True
+    # A deployment that is over does not say whether it was before the undeployment.
+    return (
+        undeployment is not None
+        and undeployment.status.upper() in ("PENDING", "UNDEPLOYING")
+        and (deployment is None or jobs.DEPLOYMENT.reading(deployment).state is SUCCEEDED)
+    )
+
+
+def _stands(deployment: models.TaskStatus | None) -> bool:
+    """Return whether a deployment's own status says that it runs or is done."""
+    return (
+        deployment is not None
+        and deployment.status.upper() not in ("UNDEPLOYED", "UNDEPLOYING")
+        and jobs.DEPLOYMENT.reading(deployment).state in (RUNNING, SUCCEEDED)
+    )

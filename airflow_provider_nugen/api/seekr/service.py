@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.api.service import Extra, Service
 
 SEEKR = Service(
     name="SeekrFlow",
     conn_type="seekr",
     base_url="https://flow.seekr.com",
     authorization=lambda key: key,
-    header_extras={"team_id": "x-team-id"},
+    own_extras=(
+        Extra(
+            "team_id",
+            "Team id",
+            "The team to work in; without it calls work on the personal workspace of the key's owner.",
+            header="x-team-id",
+        ),
+    ),
     hints={
         400: "Check the arguments against what the service says.",
         401: "Check the API key (password) of the connection: the bare key, without 'Bearer'.",
@@ -19,4 +26,5 @@ SEEKR = Service(
         422: "Correct the argument that the service names.",
     },
     wrong_route_hint="The service has no such path: check the base URL (Host) of the connection.",
+    key_check="/v1/flow/alignment",
 )

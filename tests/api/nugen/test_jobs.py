@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
 from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
 
+RECORDED = Path(__file__).parents[2] / "recorded"
 UNKNOWN = None
 KINDS = (jobs.ALIGNMENT, jobs.EVALUATED_ALIGNMENT, jobs.EVALUATION, jobs.DEPLOYMENT, jobs.UNDEPLOYMENT)
-#: The table "Status words" of the Nugen facts: is an alignment trained, is it evaluated too, is an evaluation done,
-#: is a deployment, is an undeployment.
+#: The table "Status words" of the Nugen page of the documentation: is an alignment trained, is it evaluated too, is an
+#: evaluation done, is a deployment, is an undeployment.
 TABLE: dict[str, tuple[JobState | None, ...]] = {
+    "CREATED": (UNKNOWN, UNKNOWN, RUNNING, UNKNOWN, UNKNOWN),
     "PENDING": (RUNNING, RUNNING, RUNNING, RUNNING, RUNNING),
     "QUEUED": (RUNNING, RUNNING, RUNNING, UNKNOWN, UNKNOWN),
     "PROCESSING": (RUNNING, RUNNING, RUNNING, UNKNOWN, UNKNOWN),
     "READY": (SUCCEEDED, RUNNING, SUCCEEDED, UNKNOWN, UNKNOWN),
     "COMPLETED": (SUCCEEDED, RUNNING, SUCCEEDED, SUCCEEDED, SUCCEEDED),
-    "DEPLOYING": (SUCCEEDED, RUNNING, RUNNING, RUNNING, UNKNOWN),
+    "DEPLOYING": (SUCCEEDED, RUNNING, RUNNING, RUNNING, RUNNING),
     "EVALUATING": (SUCCEEDED, RUNNING, RUNNING, UNKNOWN, UNKNOWN),
     "UNDEPLOYED": (SUCCEEDED, RUNNING, UNKNOWN, RUNNING, SUCCEEDED),
     "EVALUATED": (SUCCEEDED, SUCCEEDED, SUCCEEDED, UNKNOWN, UNKNOWN),
-    "DEPLOYED": (UNKNOWN, UNKNOWN, UNKNOWN, SUCCEEDED, UNKNOWN),
-    "UNDEPLOYING": (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, RUNNING),
+    "DEPLOYED": (UNKNOWN, UNKNOWN, UNKNOWN, SUCCEEDED, RUNNING),
+    "UNDEPLOYING": (UNKNOWN, UNKNOWN, UNKNOWN, RUNNING, RUNNING),
     "FAILED": (FAILED,) * 5,
     "STOPPED": (CANCELLED,) * 5,
     "SOMETHING_NEW": (UNKNOWN,) * 5,
 }
 
 
-def reading(kind: JobKind[Any], payload: dict[str, Any], previous: str | None = None) -> JobStatus:
-    return kind.reading(kind.status.read(payload), previous)
+def answered(kind: JobKind[Any], payload: dict[str, Any], revision: str = "B", *, detail: bool = False) -> Any:
+    response = RawResponse(200, json.dumps(payload).encode(), revision=revision)
+    return kind.call("x", detail=detail).read(response, "c")
+
+
+def reading(kind: JobKind[Any], payload: dict[str, Any], previous: str | None = None, **how: Any) -> JobStatus:
+    return kind.reading(answered(kind, payload, **how), previous)
 
 
 def alignment(kind: JobKind[Any] = jobs.ALIGNMENT, **fields: Any) -> JobStatus:
@@ -236,6 +246,101 @@ def test_undeployed_means_not_yet_deployed_or_not_any_more(
     assert (read.state, read.reason) == (state, reason)
 
 
+def test_a_deployment_that_never_begins_stalls() -> None:
+    assert "Deploy the model again" in reading(jobs.DEPLOYMENT, {"status": "UNDEPLOYED"}).stall_reason
+    assert reading(jobs.DEPLOYMENT, {"status": "DEPLOYING"}).stall_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("inner", "state"),
+    [
+        ("DEPLOYED", SUCCEEDED),
+        ("deployed", SUCCEEDED),
+        ("DEPLOYING", RUNNING),
+        ("UNDEPLOYING", RUNNING),
+        ("UNDEPLOYED", RUNNING),
+        ("FAILED", FAILED),
+        ("SOMETHING_NEW", SUCCEEDED),
+        (5, SUCCEEDED),
+        (None, SUCCEEDED),
+    ],
+)
+def test_a_deployment_task_is_over_but_its_result_tells_what_became_of_it(inner: Any, state: JobState) -> None:
+    read = reading(jobs.DEPLOYMENT, {"status": "COMPLETED", "result": {"deployment_status": inner}})
+    assert (read.state, read.status) == (state, "COMPLETED")
+
+
+@pytest.mark.parametrize(
+    ("payload", "state", "stalls"),
+    [
+        ({"status": "UNDEPLOYED"}, SUCCEEDED, False),
+        ({"status": "undeployed"}, SUCCEEDED, False),
+        ({"status": "UNDEPLOYING"}, RUNNING, False),
+        ({"status": "PENDING"}, RUNNING, False),
+        ({"status": "DEPLOYING"}, RUNNING, True),
+        ({"status": "DEPLOYED"}, RUNNING, True),
+        ({"status": "COMPLETED"}, RUNNING, True),
+        ({"status": "completed", "result": {"deployment_status": "DEPLOYED"}}, RUNNING, True),
+        ({"status": "COMPLETED", "result": {"deployment_status": "UNDEPLOYED"}}, SUCCEEDED, False),
+        ({"status": "FAILED", "error": "broke"}, FAILED, False),
+    ],
+)
+def test_in_revision_c_an_undeployment_is_what_the_deployment_says(
+    payload: dict[str, Any], state: JobState, stalls: bool
+) -> None:
+    read = reading(jobs.UNDEPLOYMENT, {"model_id": "m-1", **payload}, revision="C")
+    assert (read.state, "still deployed" in read.stall_reason) == (state, stalls)
+    # In revision B the undeployment has a status of its own.
+    assert reading(jobs.UNDEPLOYMENT, {"status": "COMPLETED"}).state is SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "state"),
+    [
+        (jobs.DEPLOYMENT, "DEPLOYED", SUCCEEDED),
+        (jobs.DEPLOYMENT, "DEPLOYING", RUNNING),
+        (jobs.UNDEPLOYMENT, "DEPLOYED", RUNNING),
+        (jobs.UNDEPLOYMENT, "UNDEPLOYED", SUCCEEDED),
+    ],
+)
+def test_in_revision_c_the_detail_of_the_model_tells_as_much(kind: JobKind[Any], word: str, state: JobState) -> None:
+    detail = {"model_id": "m-1", "model_name": "n", "alignment_id": "a-1", "deployment_status": word, "progress": 100}
+    assert reading(kind, detail, revision="C", detail=True).state is state
+    assert answered(kind, detail, "C", detail=True).model_id == "m-1"
+    # Revision B has no such route: the status is asked for again.
+    assert kind.call("x", detail=True).request("B", "c") == kind.call("x").request("B", "c")
+    assert kind.call("x", detail=True).request("C", "c").target == "/api/v3/models/x"
+
+
+def test_the_recorded_detail_of_an_evaluation_tells_its_status() -> None:
+    recorded = json.loads((RECORDED / "nugen-c-2026-09.json").read_text())["calls"]
+    (detail,) = [call["body"] for call in recorded if call["path"].endswith("/evaluation_01m0eva00000001")]
+    answer = answered(jobs.EVALUATION, detail, "C", detail=True)
+    assert (answer.evaluation_id, answer.questions_completed, answer.total_questions) == (detail["evaluation_id"], 0, 0)
+    assert (jobs.EVALUATION.reading(answer).state, jobs.EVALUATION.reading(answer).is_known_status) == (RUNNING, True)
+
+
+#: What the recorded answers of revision B mean.
+MEANINGS = {
+    "/documents/01K0TASK0000001": (jobs.DOCUMENT, SUCCEEDED),
+    "/benchmark/status/01K0BEN00000000000000UP001": (jobs.BENCHMARK, SUCCEEDED),
+    "/alignment-project/status/alignment_01K0ALI0000001": (jobs.ALIGNMENT, SUCCEEDED),
+    "/models/deploy-model/-support-2026-07-alignment-01k0b0c0d0e0f0g/status": (jobs.DEPLOYMENT, SUCCEEDED),
+    "/evaluations/eval_01K0EVA0000001/status": (jobs.EVALUATION, SUCCEEDED),
+}
+
+
+@pytest.mark.parametrize("path", MEANINGS)
+def test_the_recorded_answers_mean_what_became_of_the_jobs(path: str) -> None:
+    kind, state = MEANINGS[path]
+    recorded = json.loads((RECORDED / "nugen-b-2026-07.json").read_text())["calls"]
+    (body,) = [call["body"] for call in recorded if call["path"] == f"/api/v3{path}"]
+    read = reading(kind, body)
+    assert (read.state, read.is_known_status, read.missing_field) == (state, True, "")
+    job_id = path.removesuffix("/status").rsplit("/", 1)[1]
+    assert kind.call(job_id).request("B", "c").target == f"/api/v3{path}"
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
@@ -278,7 +383,7 @@ def test_progress_and_estimate_are_handed_on() -> None:
 def test_a_result_has_all_fields_of_the_status_with_nulls_and_the_ids_to_hand_on(
     kind: JobKind[Any], model: type, ids: tuple[str, ...]
 ) -> None:
-    answer = kind.status.read({"status": "completed"})
+    answer = answered(kind, {"status": "completed"})
     result = kind.result(answer, kind.reading(answer))
     assert result.keys() == {*model.model_fields, "state"}
     assert {name for name, value in result.items() if value is not None} == {"status", "state"}
@@ -311,3 +416,11 @@ def test_an_alignment_is_waited_for_until_it_is_trained_or_evaluated() -> None:
     assert jobs.alignment_kind("evaluation") is jobs.EVALUATED_ALIGNMENT
     with pytest.raises(ValueError, match="wait_for must be one of"):
         jobs.alignment_kind("deployment")
+
+
+def test_reading_an_answer_changes_nothing() -> None:
+    answer = AlignmentStatus.read({"status": "READY", "gpu_training_completed": False})
+    word = jobs.ALIGNMENT.status_from_word("READY")
+    assert jobs.ALIGNMENT.interpret is not None
+    assert jobs.ALIGNMENT.interpret(answer, word, None).state is FAILED
+    assert word == JobStatus(SUCCEEDED, "READY")

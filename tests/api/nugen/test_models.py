@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.nugen.endpoints import LIST_ALIGNMENTS, LIST_EVALUATIONS
+from airflow_provider_nugen.api.endpoint import RawResponse
+from airflow_provider_nugen.api.nugen.endpoints import (
+    BASE_MODELS,
+    DOCUMENT_STATUS,
+    LIST_ALIGNMENTS,
+    LIST_BENCHMARKS,
+    LIST_EVALUATIONS,
+)
 from airflow_provider_nugen.api.nugen.models import (
     AlignmentStatus,
     CreateAlignmentResponse,
@@ -14,10 +23,13 @@ from airflow_provider_nugen.api.nugen.models import (
     CreateEvaluationResponse,
     EvaluationResults,
     EvaluationStatus,
+    ModelMetrics,
     TaskStatus,
+    UploadedDocument,
     existing_document_id,
     read_document_ids,
     read_model_id,
+    read_task_ids,
 )
 
 METRICS = {
@@ -280,13 +292,32 @@ def test_deploying_answers_a_bare_id_or_an_object(payload: object, model_id: str
     [(["d-1", "d-2"], ["d-1", "d-2"]), ({"document_ids": ["d-1"]}, ["d-1"]), ([], []), ({"document_ids": []}, [])],
 )
 def test_an_upload_answers_a_bare_list_or_an_object(payload: object, ids: list[str]) -> None:
-    assert read_document_ids(payload) == ids
+    # In revision B the ids are those of tasks, whatever the answer calls them.
+    assert read_task_ids(payload) == [UploadedDocument(task_id, None) for task_id in ids]
+    assert read_document_ids(payload) == [UploadedDocument(document_id, document_id) for document_id in ids]
 
 
-@pytest.mark.parametrize("payload", [None, "d-1", {}, {"document_ids": None}, [1], [{"id": "d-1"}]])
-def test_an_upload_that_names_no_documents_is_unreadable(payload: object) -> None:
+@pytest.mark.parametrize("payload", [None, "d-1", {}, {"document_ids": None}, [1], [" "], [{"id": "d-1"}]])
+@pytest.mark.parametrize("read", [read_task_ids, read_document_ids])
+def test_an_upload_that_names_no_documents_is_unreadable(read: Any, payload: object) -> None:
     with pytest.raises(ValueError, match="list of document ids"):
-        read_document_ids(payload)
+        read(payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "b", "c"),
+    [
+        ({"status": "READY", "document_id": "d-1"}, "d-1", "d-1"),
+        ({"status": "READY", "document_id": "d-1", "id": "t-1"}, "d-1", "d-1"),
+        ({"status": "READY", "id": "x-1"}, None, "x-1"),
+        ({"status": "READY", "id": 5}, None, None),
+        ({"status": "READY"}, None, None),
+    ],
+)
+def test_the_id_of_a_document_is_not_that_of_its_task(payload: Any, b: str | None, c: str | None) -> None:
+    for revision, expected in (("B", b), ("C", c), ("", b)):
+        response = RawResponse(200, json.dumps(payload).encode(), revision=revision)
+        assert DOCUMENT_STATUS.call(document_id="x-1").read(response, "c").document_id == expected
 
 
 @pytest.mark.parametrize(
@@ -313,32 +344,111 @@ def test_a_created_benchmark_has_an_id(name: str) -> None:
     assert (created.benchmark_id, created.num_questions) == ("k-1", 5)
 
 
+@pytest.mark.parametrize(
+    ("payload", "models"),
+    [
+        (
+            {"models": [{"model_id": "b-1", "alignment_ready": True}, {"id": "b-2", "alignment_ready": False}]},
+            [("b-1", True), ("b-2", False)],
+        ),
+        ([{"modelId": "b-1"}, {"model_id": "b-2", "alignment_ready": "perhaps"}], [("b-1", None), ("b-2", None)]),
+        ({"models": ["b-1", {}, {"model_id": "b-2"}]}, [("b-2", None)]),
+        ({"models": None}, []),
+        ({}, []),
+        (None, []),
+    ],
+)
+def test_base_models_say_whether_they_can_be_aligned(payload: object, models: list[tuple[str, bool | None]]) -> None:
+    assert [(model.model_id, model.alignment_ready) for model in BASE_MODELS.read(payload)] == models
+
+
 def test_the_lists_are_taken_out_of_their_objects() -> None:
     alignments = LIST_ALIGNMENTS.read({"alignment_projects": [WRITTEN["A"], WRITTEN["B"]]})
     assert [alignment.alignment_id for alignment in alignments] == ["a-1", "a-1"]
     evaluations = LIST_EVALUATIONS.read({"evaluations": [{"evaluation_id": "e-1"}], "total": 1})
     assert [evaluation.evaluation_id for evaluation in evaluations] == ["e-1"]
+    item = {"id": "k-1", "benchmark_name": "mine", "status": "READY", "documents": ["d-1"], "num_questions": 5}
+    (benchmark,) = LIST_BENCHMARKS.read({"benchmarks": [item]})
+    assert (benchmark.benchmark_id, benchmark.benchmark_name, benchmark.document_ids) == ("k-1", "mine", ["d-1"])
+
+
+RECORDED = json.loads((Path(__file__).parents[2] / "recorded" / "nugen-b-2026-07.json").read_text())["calls"]
+COMPARISON: dict[str, Any] = RECORDED[-1]["body"]
+ALIGNED, BASE = COMPARISON["model_id"], COMPARISON["model_id_2"]
+#: The metrics of each model of the recorded comparison.
+OF_MODEL = {COMPARISON[slot]["model_id"]: COMPARISON[slot]["metrics"] for slot in ("base_model", "eval_model")}
+
+
+def results(**fields: Any) -> EvaluationResults:
+    return EvaluationResults.read({"evaluation_id": "e-1", **fields})
+
+
+def test_a_single_evaluation_compares_nothing() -> None:
+    assert results(method="eval", model_id="m-1", metrics={"a": 0.9}).compared() == (
+        ModelMetrics("m-1", {"a": 0.9}),
+        None,
+    )
+    assert results(method="eval").compared() == (ModelMetrics(None, {}), None)
+
+
+def test_the_recorded_comparison_is_told_by_its_ids_in_either_order() -> None:
+    expected = ModelMetrics(ALIGNED, OF_MODEL[ALIGNED]), ModelMetrics(BASE, OF_MODEL[BASE])
+    swapped = {"base_model": COMPARISON["eval_model"], "eval_model": COMPARISON["base_model"]}
+    for slots in ({}, swapped):
+        assert results(**{**COMPARISON, **slots}).compared() == expected
+        assert results(**{**COMPARISON, **slots, "model_id": BASE, "model_id_2": ALIGNED}).compared() == expected[::-1]
+    assert "slots" not in results(**COMPARISON).model_dump()
+
+
+def slot(value: float, model_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    return {"metrics": {"a": value}, "model_id": model_id, **fields}
 
 
 @pytest.mark.parametrize(
-    ("payload", "ours", "theirs"),
+    ("fields", "ours", "theirs"),
     [
-        ({"method": "eval", "metrics": {"accuracy": 0.9}}, {"accuracy": 0.9}, None),
-        ({"method": "eval"}, {}, None),
-        (
-            {"method": "eval-compare", "eval_model": {"accuracy": 0.9}, "base_model": {"accuracy": 0.7}},
-            {"accuracy": 0.9},
-            {"accuracy": 0.7},
-        ),
-        (
-            {"eval_model": {"metrics": {"accuracy": 0.9}}, "base_model": {"metrics": "none"}},
-            {"metrics": {"accuracy": 0.9}, "accuracy": 0.9},
-            {"metrics": "none"},
-        ),
-        ({"eval_model": {"accuracy": 0.9}}, {"accuracy": 0.9}, {}),
+        # Without ids: as recorded.
+        ({"base_model": slot(1), "eval_model": slot(2)}, 1, 2),
+        ({"base_model": {"a": 1}, "eval_model": {"a": 2}}, 1, 2),
+        ({"base_model": slot(1), "eval_model": slot(2), "model_id_2": None}, 1, 2),
+        # One id tells the other slot, too.
+        ({"base_model": slot(1, "m-1"), "eval_model": slot(2)}, 1, 2),
+        ({"base_model": slot(1), "eval_model": slot(2, "m-1")}, 2, 1),
+        ({"base_model": slot(1, "m-0"), "eval_model": slot(2)}, 2, 1),
+        ({"base_model": slot(1), "eval_model": slot(2, "m-0")}, 1, 2),
+        ({"base_model": slot(1, "m-0"), "eval_model": slot(2, "m-1"), "model_id_2": None}, 2, 1),
+        ({"base_model": slot(1, "m-0"), "eval_model": slot(2, "m-1"), "model_id": None}, 2, 1),
+        # A model compared with itself.
+        ({"base_model": slot(1, "m-1"), "eval_model": slot(2, "m-1"), "model_id_2": "m-1"}, 1, 2),
+        # Shapes of revision C are not known: what holds metrics and names a model is a slot.
+        ({"model_id_2": None, "baseline_model_id": "m-0", "one": slot(1, "m-0"), "two": slot(2, "m-1")}, 2, 1),
+        ({"models": [slot(1, "m-0"), slot(2, "m-1")]}, 2, 1),
+        ({"metrics": {"a": 3}, "baseline": slot(1, "m-0")}, 3, 1),
+        ({"answers": [{"model_id": "m-1"}, {"model_id": "m-1"}], "metrics": {"a": 3}, "model_id_2": None}, 3, None),
+        ({"base_model": slot(1, "m-1")}, 1, None),
     ],
 )
-def test_results_tell_the_metrics_of_the_model_and_of_the_other(
-    payload: dict[str, Any], ours: dict[str, Any], theirs: dict[str, Any] | None
-) -> None:
-    assert EvaluationResults.read({"evaluation_id": "e-1", **payload}).compared() == (ours, theirs)
+def test_the_metrics_of_each_model_are_found(fields: dict[str, Any], ours: float, theirs: float | None) -> None:
+    evaluated, other = results(**{"model_id": "m-1", "model_id_2": "m-0", **fields}).compared()
+    assert evaluated.metrics["a"] == ours
+    assert (other and other.metrics["a"]) == theirs
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"base_model": slot(1, "m-2"), "eval_model": slot(2, "m-0")},
+        {"base_model": slot(1, "m-1"), "eval_model": slot(2, "m-2")},
+        {"base_model": slot(1, "m-2"), "eval_model": slot(2, "m-3")},
+        {"base_model": slot(1, "m-1"), "eval_model": slot(2, "m-1")},
+        {"base_model": slot(1, "m-0"), "eval_model": slot(2, "m-0")},
+        {"base_model": slot(1, "m-2"), "eval_model": slot(2)},
+        {"base_model": slot(1, "m-1"), "eval_model": slot(2, "m-0"), "model_id": None, "model_id_2": None},
+        {"models": [slot(1, "m-0"), slot(2, "m-1"), slot(3, "m-2")]},
+    ],
+)
+def test_ids_that_contradict_each_other_are_an_error_that_shows_them(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not certain which metrics are whose") as caught:
+        results(**{"model_id": "m-1", "model_id_2": "m-0", **fields}).compared()
+    for part in fields.get("models", [fields.get("base_model"), fields.get("eval_model")]):
+        assert part["model_id"] is None or repr(part["model_id"]) in str(caught.value)

@@ -1,0 +1,251 @@
+"""Deploying and undeploying: what has no id of its own, and has to wait its turn."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
+from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED, JobKind
+from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
+from airflow_provider_nugen.api.nugen.models import TaskStatus
+from airflow_provider_nugen.api.submission import GuardedCall
+from airflow_provider_nugen.exceptions import (
+    NotReadyError,
+    PossibleDuplicateJobError,
+    ServiceUnreachableError,
+    final,
+)
+from airflow_provider_nugen.operators.base import text
+from airflow_provider_nugen.operators.identity import TaskIdentity
+from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.tasks import seconds
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context, XComArg
+
+
+class TurnError(Exception):
+    """
+    The service refuses the request because the model is in between two states.
+
+    :param refusal: how the service said so.
+    """
+
+    def __init__(self, refusal: ApiError) -> None:
+        super().__init__(str(refusal))
+        self.refusal = refusal
+
+
+class ModelOperator(StartOperator):
+    """
+    Deploys or undeploys a model.
+
+    While the model is in between, for example torn down after its automatic evaluation, the service refuses both: then
+    the operator asks again every half minute, for ten minutes at the most; meanwhile it waits in the triggerer if
+    ``deferrable``.
+
+    :param model_id: the model.
+    """
+
+    #: Seconds to wait at the most for the service to take the request.
+    turn_timeout = 600.0
+    #: Seconds between two requests.
+    turn_interval = 30.0
+
+    def __init__(self, *, model_id: str | XComArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.model_id = model_id
+
+    def request(self, context: Context, model_id: str) -> bool:
+        """
+        Send the request once.
+
+        :return: whether there is something to wait for.
+        :raises TurnError: if the service will take it later.
+        """
+        raise NotImplementedError
+
+    def execute(self, context: Context) -> Any:
+        """Send the request when the service takes it, push the id, and wait if so told."""
+        return self.try_again(context, since=time.time())
+
+    def try_again(self, context: Context, event: Any = None, *, since: float) -> Any:
+        """
+        Send the request again when its turn may have come.
+
+        :param context: the context of the running task.
+        :param event: what the trigger yielded.
+        :param since: when the first request was sent, in epoch seconds.
+        """
+        # Wrong, it would end a wait for what is paid for by then.
+        seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
+        model_id = text(self.model_id, "model_id")
+        try:
+            with self.session():
+                waits = self._take_turn(context, model_id, since)
+        except ApiError as e:
+            raise self.failed(e) from None
+        ids = self.push_xcoms(context, {"model_id": model_id})
+        return self.wait(context, model_id) if self.wait_for_completion and waits else ids
+
+    def _take_turn(self, context: Context, model_id: str, since: float) -> bool:
+        while True:
+            try:
+                return self.request(context, model_id)
+            except TurnError as e:
+                left = since + self.turn_timeout - time.time()
+                if left <= 0:
+                    raise NotReadyError(
+                        f"{e.refusal} The service has refused this for {self.turn_timeout / 60:g} minutes. A retry "
+                        "asks again.",
+                        service=self.kind.service.name,
+                        conn_id=self.conn_id,
+                        job_id=model_id,
+                    ) from None
+                refusal, pause = e.refusal, min(self.turn_interval, left)
+            self.log.info("Asking again in %.0f s: %s", pause, refusal)
+            if self.deferrable:
+                # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
+                from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+                self.defer(
+                    trigger=DateTimeTrigger(moment=datetime.now(UTC) + timedelta(seconds=pause)),
+                    method_name="try_again",
+                    kwargs={"since": since},
+                )
+            time.sleep(pause)
+
+    def model_status(self, kind: JobKind[TaskStatus], model_id: str) -> TaskStatus | None:
+        """Read the status of a model's deployment or undeployment; ``None`` if there never was one."""
+        try:
+            return self.hook.request(kind.call(model_id))
+        except NotFoundError:
+            return None
+
+
+class DeployOperator(ModelOperator):
+    """
+    Deploys a model.
+
+    What runs is adopted, whoever has started it; else the request is sent again: a model is deployed or not.
+
+    :param early: deploy the newest checkpoint of a training that still runs.
+    """
+
+    kind = jobs.DEPLOYMENT
+
+    def __init__(self, *, early: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(early, bool):
+            raise ValueError(f"early must be True or False, not {early!r}")
+        self.early = early
+
+    def request(self, context: Context, model_id: str) -> bool:
+        """Deploy the model, unless it is deployed."""
+        identity, record, arguments = TaskIdentity(context), self.job_record(context), self.arguments_text()
+        if record.job_id is not None and record.job_id != model_id and record.has_changed(arguments):
+            subject = self.kind.subject(record.job_id)
+            if self.on_changed_inputs == "fail":
+                raise final(PossibleDuplicateJobError)(
+                    f"An earlier try started {subject}, and today's model_id is {model_id!r}: none is started. "
+                    "Undeploy the one that is not wanted; then clear the task, or set on_changed_inputs='new'.",
+                    service=self.kind.service.name,
+                    conn_id=self.conn_id,
+                    job_id=record.job_id,
+                )
+            self.log.warning("An earlier try started %s, which goes on and is billed.", subject)
+        if not identity.is_first_try and self._adopt(model_id):
+            record.record_started(model_id)
+            return True
+        self.check_not_killed()
+        record.record_sending(arguments, None, None)
+        try:
+            call = endpoints.DEPLOY_MODEL.call(model_id=model_id, early=self.early or None)
+            self.hook.request(GuardedCall.of(call, self.check_not_killed))
+        except ApiError as e:
+            if not e.maybe_processed:
+                record.record_not_sent()
+            self._adopt_despite(e, model_id)
+        else:
+            self.log.info("Started %s.", self.kind.subject(model_id))
+        record.record_started(model_id)
+        return True
+
+    def _adopt(self, model_id: str) -> bool:
+        undeployment = self.model_status(jobs.UNDEPLOYMENT, model_id)
+        deployment = self.model_status(jobs.DEPLOYMENT, model_id)
+        if deployment is None or not submissions.is_deployed(undeployment, deployment):
+            return False
+        self.log.info("Going on with %s, which is there already: %s.", self.kind.subject(model_id), deployment.status)
+        return True
+
+    def _adopt_despite(self, error: ApiError, model_id: str) -> None:
+        """
+        Find out whether the model is deployed although the request failed.
+
+        :raises TurnError: if the request is to be sent later.
+        :raises ProviderError: if it is not deployed.
+        """
+        if error.maybe_processed:
+            self.log.warning("It is not known whether the service acted on the request: %s", error)
+            for delay in self.lookup_delays[:3]:
+                time.sleep(delay)
+                if self._adopt(model_id):
+                    return
+            raise ServiceUnreachableError(
+                f"{error} Model {model_id!r} is not deployed, so the service probably did not act on the request. A "
+                "retry deploys it unless it is deployed by then.",
+                service=self.kind.service.name,
+                conn_id=self.conn_id,
+                job_id=model_id,
+            ) from None
+        if not is_refusal(error):
+            raise error
+        if word := submissions.current_status(error.problem):
+            state = None if word in ("UNDEPLOYED", "UNDEPLOYING") else jobs.DEPLOYMENT.state(word)
+            if state not in (RUNNING, SUCCEEDED):
+                raise TurnError(error)
+            self.log.info("%s is there already: %s.", self.kind.subject(model_id), word)
+        elif not self._adopt(model_id):
+            raise error
+
+
+class UndeployOperator(ModelOperator):
+    """Undeploys a model; one that is undeployed already is a success."""
+
+    kind = jobs.UNDEPLOYMENT
+
+    def request(self, context: Context, model_id: str) -> bool:
+        """Undeploy the model, unless it is undeployed."""
+        try:
+            self.hook.request(endpoints.UNDEPLOY_MODEL.call(model_id=model_id))
+            return True
+        except ApiError as e:
+            if not is_refusal(e):
+                raise
+            refusal = e
+        undeployment = self.model_status(jobs.UNDEPLOYMENT, model_id)
+        deployment = self.model_status(jobs.DEPLOYMENT, model_id)
+        # Other refusals are about the arguments.
+        may_be = refusal.status in (400, 409) or (refusal.status == 404 and deployment is not None)
+        if submissions.says_undeployed(refusal.problem) or (
+            may_be and submissions.is_undeployed(undeployment, deployment)
+        ):
+            self.log.info("Model %r is undeployed already, or about to be.", model_id)
+            # One that never was deployed has nothing to wait for.
+            return undeployment is not None
+        word = submissions.current_status(refusal.problem) or (deployment.status.upper() if deployment else "")
+        if refusal.status in (400, 409) and word not in ("", "DEPLOYED", "COMPLETED"):
+            raise TurnError(refusal)
+        raise refusal
+
+    def _cancel(self, *args: Any) -> None:
+        """Let it go on: that a model gets undeployed is what ends its costs."""
+        self.log.info("%s goes on.", self.kind.subject(self._job_id))
+
+
+def is_refusal(error: ApiError) -> TypeGuard[ResponseError]:
+    """Return whether the service refuses the request because of how the model is."""
+    return isinstance(error, ResponseError) and error.status in (400, 404, 409, 422, 423, 425)

@@ -1,0 +1,378 @@
+"""Submitting a job that costs money: once per try and its retries, as far as the service lets it be known."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from airflow_provider_nugen.api.endpoint import Upload
+from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError
+from airflow_provider_nugen.api.submission import (
+    GuardedCall,
+    JobList,
+    JobMatch,
+    ListCall,
+    ListReader,
+    Sent,
+    Submission,
+    is_alike,
+    match_job,
+    same_inputs_key,
+)
+from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError, ServiceUnreachableError, final
+from airflow_provider_nugen.operators.base import invalid
+from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
+from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.tasks import seconds
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+#: A job is listed within this many seconds after the request for it, or does not exist.
+VISIBLE_AFTER = 60.0
+
+
+@dataclass
+class Attempt:
+    """
+    One try to start a job.
+
+    :param identity: the task.
+    :param record: what is known of its job.
+    :param inputs: what is submitted, by the names of the endpoint's fields.
+    :param inputs_text: the rendered arguments, as text that is equal for equal arguments.
+    :param generated: the job's name is generated.
+    """
+
+    identity: TaskIdentity
+    record: JobRecord
+    inputs: dict[str, Any]
+    inputs_text: str
+    generated: bool
+
+    @property
+    def has_changed(self) -> bool:
+        """The arguments are others than those that an earlier try submitted."""
+        return self.record.has_changed(self.inputs_text)
+
+
+class SubmitOperator(StartOperator):
+    """
+    Submits a job that has an id of its own; the base of all operators whose job must not be paid twice.
+
+    One job per try and its retries: when an earlier try, or a request whose answer got lost, may have started a job,
+    the operator searches for that job and adopts it. It adopts by the id that it stored (Airflow 3.3 and later), or by
+    the name that it generated; where jobs have no names, by all that was submitted together with the time of creation
+    (3.3 and later, or within one try). A job that failed or was cancelled is never adopted. If it is not certain which
+    job is the task's own, the task fails and lists the candidates.
+
+    Before Airflow 3.3 a retry does not know whether an earlier try sent anything, so it always searches first.
+    """
+
+    submission: Submission[Any]
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.kind = self.submission.kind
+
+    # What a subclass adds.
+
+    def inputs(self) -> dict[str, Any]:
+        """Return what is submitted, by the names of the endpoint's fields; checked, and able to be sent."""
+        raise NotImplementedError
+
+    def uploads(self) -> Sequence[Upload]:
+        """Return the files that are sent with it, checked."""
+        return ()
+
+    def check_before_paying(self) -> None:
+        """Check what only the service knows, right before something is sent that costs money."""
+
+    # Starting.
+
+    def start(self, context: Context) -> str:
+        """Start the job, unless a try before this one has started it already; see :meth:`.StartOperator.start`."""
+        # Wrong, it would end a wait for what is paid for by then.
+        seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
+        try:
+            with self.session():
+                return self._start(self._attempt(context))
+        except ApiError as e:
+            raise self.failed(e) from None
+
+    def _attempt(self, context: Context) -> Attempt:
+        identity, record, inputs = TaskIdentity(context), self.job_record(context), self.inputs()
+        name = self.submission.name
+        generated = name is not None and inputs.get(name) is None
+        if name is not None and generated:
+            inputs[name] = identity.name(record.key)[: self.submission.max_name]
+        try:
+            same_inputs_key(inputs)  # can be sent
+            return Attempt(identity, record, inputs, self.arguments_text(), generated)
+        except (TypeError, ValueError) as e:
+            raise invalid(f"The arguments of {self.task_id!r} cannot be sent as JSON: {e}.") from None
+
+    def _start(self, attempt: Attempt) -> str:
+        record = attempt.record
+        if record.job_id is not None and (adopted := self._adopt_recorded(attempt, record.job_id)):
+            return adopted
+        if record.may_have_sent and (found := self._find_and_adopt(attempt)):
+            return found
+        uploads = [replace(upload, open=_opened_later(upload)) for upload in self.uploads()]
+        call = self.submission.create.upload(uploads, **attempt.inputs)
+        self.check_before_paying()
+        self._deal_with_earlier_jobs(attempt)
+        listed, now = (None, None) if attempt.generated else self._list_before_sending(attempt)
+        self.check_not_killed()
+        record.record_sending(attempt.inputs_text, listed, now)
+        try:
+            answer = self.hook.request(GuardedCall.of(call, self.check_not_killed))
+            job_id = self.submission.created_id(answer, attempt.inputs)
+        except ApiError as e:
+            if not e.maybe_processed:
+                record.record_not_sent()
+                raise
+            self.log.warning("It is not known whether the service acted on the request: %s", e)
+            if found := self._find_and_adopt(attempt, in_this_try=True):
+                return found
+            raise ServiceUnreachableError(
+                f"{e} No {self.kind.label} of this task is listed, so the service probably did not act on the request. "
+                "A retry searches again before it starts one.",
+                service=self.kind.service.name,
+                conn_id=self.conn_id,
+            ) from None
+        self.log.info("Started %s.", self.kind.subject(job_id))
+        record.record_started(job_id)
+        return job_id
+
+    # Going on with the job of an earlier try.
+
+    def _adopt_recorded(self, attempt: Attempt, job_id: str) -> str | None:
+        """Return the job that an earlier try started, unless it ended without success."""
+        subject, record = self.kind.subject(job_id), attempt.record
+        try:
+            reading = self.kind.reading(self.hook.request(self.kind.call(job_id)), record.status)
+        except NotFoundError as e:
+            # A fresh id is not visible everywhere at once, so this need not mean that the job is gone.
+            raise ServiceUnreachableError(
+                f"{e} An earlier try started {subject}. A retry polls it again; if it is gone for good, clear the task "
+                "to start another one.",
+                service=self.kind.service.name,
+                conn_id=self.conn_id,
+                job_id=job_id,
+            ) from None
+        same_word = (record.status or "").upper() == reading.status.upper()
+        if reading.is_terminal_failure or (record.has_failed and same_word and not reading.needs_action):
+            self.log.info("%s of an earlier try is %s: starting another.", subject, reading.status)
+            record.record_ended()
+            return None
+        if attempt.has_changed:
+            self._start_despite(attempt, job_id, reading.status, is_running=self.kind.goes_on(reading))
+            return None
+        self.log.info("Going on with %s of an earlier try (%s).", subject, reading.status)
+        return job_id
+
+    def _start_despite(self, attempt: Attempt, job_id: str, status: str, *, is_running: bool) -> None:
+        """
+        Deal with a job that an earlier try started with other inputs.
+
+        :raises PossibleDuplicateJobError: unless ``on_changed_inputs`` says that another one is to be started.
+        """
+        subject = self.kind.subject(job_id)
+        if self.on_changed_inputs == "fail":
+            raise self._duplicate(
+                f"An earlier try started {subject} ({status}) with other inputs than those of today: which of them are "
+                "right is not known, so none is started. Clear the task to start a new one, or set "
+                "on_changed_inputs='new'.",
+                job_id,
+            )
+        self.log.warning("%s (%s) was started with other inputs. Another one is started now.", subject, status)
+        if is_running:
+            self._cancel_earlier(job_id)
+        attempt.record.record_started(job_id)
+        attempt.record.record_ended()
+
+    def _find_and_adopt(self, attempt: Attempt, in_this_try: bool = False) -> str | None:
+        """
+        Search for the job that may have been started already, until it is found or would be visible if it existed.
+
+        :param attempt: the try.
+        :param in_this_try: it was this try that has just sent the request.
+        :raises PossibleDuplicateJobError: if it is not certain which job is the task's own, or whether there is one.
+        """
+        label, record = self.kind.label, attempt.record
+        doubt = "An earlier request of this task may have been acted on"
+        changed = attempt.has_changed and not in_this_try
+        match, jobs = JobMatch(), JobList()
+        for delay in self.lookup_delays:
+            time.sleep(delay)
+            jobs = self._list(
+                attempt.inputs,
+                f"{doubt}, and {self.kind.service.name} has no list to search for its {label}: search for it yourself, "
+                f"and {self._how_to_start_anew(attempt)} if there is none.",
+            )
+            match = self._match(attempt, jobs, {} if changed else attempt.inputs)
+            if match.by_name or record.seconds_since_sent(jobs.now) > VISIBLE_AFTER:
+                break
+        if match.job_id is not None:
+            if changed:
+                (job,) = (job for job in jobs.jobs if job.job_id == match.job_id)
+                is_running = self.kind.goes_on(job.reading(self.kind))
+                self._start_despite(attempt, job.job_id, job.status, is_running=is_running)
+                return None
+            self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(match.job_id))
+            record.record_started(match.job_id)
+            return match.job_id
+        if match.candidates or match.doubt:
+            candidates = ", ".join(map(str, match.candidates)) or "none of those that are listed"
+            raise self._duplicate(
+                f"{doubt}. Its {label} may be one of these: {candidates}."
+                + (f" The list need not be complete: {match.doubt}." if match.doubt else "")
+                + " It is not certain, so none is adopted and none is started. If one of them is this task's, go on "
+                f"with its id; if none is, {self._how_to_start_anew(attempt)} to start a new {label}.",
+                *(job.job_id for job in match.candidates),
+            )
+        return None
+
+    def _match(self, attempt: Attempt, jobs: JobList, inputs: Mapping[str, Any], sent: Sent | None = None) -> JobMatch:
+        record, begin = attempt.record, attempt.identity.run_started
+        if begin is not None and jobs.now is not None:
+            # The worker's clock is close to Airflow's, so this is what the service's said; rather too early.
+            begin = min(begin, begin + jobs.now - time.time())
+        return match_job(
+            self.submission,
+            jobs,
+            inputs,
+            name_key=record.name_key if attempt.generated else None,
+            sent=sent or record.sent,
+            not_before=begin,
+            previous_job_ids=record.previous_job_ids,
+            kind=self.kind,
+        )
+
+    @staticmethod
+    def _how_to_start_anew(attempt: Attempt) -> str:
+        """Return what a user can do who knows that there is no job; without a store a clear is like a retry."""
+        return "clear the task" if attempt.record.has_store or attempt.generated else "trigger a new run"
+
+    def _duplicate(self, message: str, *job_ids: str) -> ProviderError:
+        return final(PossibleDuplicateJobError)(
+            message,
+            service=self.kind.service.name,
+            conn_id=self.conn_id,
+            job_id=job_ids[0] if len(job_ids) == 1 else None,
+        )
+
+    # Lists.
+
+    def _list(self, inputs: Mapping[str, Any], no_list: str = "There is no list.") -> JobList:
+        """
+        Read the whole list of jobs of this kind.
+
+        :param inputs: what is submitted; some of it narrows the list.
+        :param no_list: the message of the error if there is no list.
+        :raises PossibleDuplicateJobError: if there is no list.
+        """
+        submission, reader = self.submission, ListReader(self.submission)
+        if submission.listing is None:
+            raise self._duplicate(no_list)
+        filters = {theirs: inputs[ours] for ours, theirs in submission.filters.items()}
+        while reader.next_offset is not None:
+            page = {"limit": submission.page, "offset": reader.next_offset} if submission.page else {}
+            try:
+                reader.add(self.hook.request(ListCall.of(submission.listing.call(**filters, **page))))
+            except InvalidInputError:
+                raise self._duplicate(no_list) from None  # not in this revision of the API
+        return reader.result()
+
+    def _list_before_sending(self, attempt: Attempt) -> tuple[list[str] | None, float | None]:
+        """Return the ids of the jobs like this one that are listed, and the service's clock, where they are known."""
+        if self.submission.listing is None:
+            return None, None
+        try:
+            jobs = self._list(attempt.inputs)
+        except (ApiError, ProviderError) as e:
+            self.log.debug("What is listed before the request is not known: %s", e)
+            return None, None
+        return [job.job_id for job in jobs.jobs if is_alike(self.submission, job, attempt.inputs)], jobs.now
+
+    # Clearing.
+
+    def _deal_with_earlier_jobs(self, attempt: Attempt) -> None:
+        """Name the jobs that this task started before it was cleared, and cancel those that run, where that works."""
+        record = attempt.record
+        if not (record.starts_anew or (record.is_empty and not attempt.identity.is_first_try)):
+            return
+        old: dict[str, tuple[str, bool]] = {}
+        try:
+            for job_id in record.previous_job_ids:
+                reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
+                old[job_id] = reading.status, self.kind.goes_on(reading)
+            if not old or record.sent_before_clear is not None:
+                old |= self._listed_before_clear(attempt)
+        except (ApiError, ProviderError) as e:
+            self.log.warning("What became of what this task started before it was cleared is not known: %s", e)
+        for job_id, (status, is_running) in old.items():
+            self.log.warning(
+                "Before it was cleared this task started %s: %s%s. It starts another one now.",
+                self.kind.subject(job_id),
+                status,
+                ", so it goes on and may be billed" if is_running and self.kind.cancel is None else "",
+            )
+            if is_running:
+                self._cancel_earlier(job_id)
+        if not old and not (attempt.generated or record.has_store):
+            self.log.warning(
+                "This task was tried before, and starts a new %s. Airflow keeps no memory of one that it may have "
+                "started before it was cleared (3.3 and later do): if there is one, it goes on.",
+                self.kind.label,
+            )
+
+    def _listed_before_clear(self, attempt: Attempt) -> dict[str, tuple[str, bool]]:
+        """Search the list for jobs that this task may have started before it was cleared."""
+        record, sent = attempt.record, attempt.record.sent_before_clear
+        if not attempt.generated and sent is None:
+            return {}
+        jobs = self._list(attempt.inputs)
+        if attempt.generated:
+            key = attempt.identity.task_key
+            found = [job for job in jobs.jobs if key in (job.name or "").lower()]
+        else:
+            found = list(self._match(attempt, jobs, attempt.inputs, sent).candidates)
+        readings = {job.job_id: job.reading(self.kind) for job in found if record.key not in (job.name or "").lower()}
+        return {
+            job_id: (reading.status, self.kind.goes_on(reading))
+            for job_id, reading in readings.items()
+            if attempt.generated or not reading.is_terminal_failure
+        }
+
+    def _cancel_earlier(self, job_id: str) -> None:
+        """
+        Cancel a job before another one takes its place, where the service can.
+
+        :raises ServiceUnreachableError: if it may be cancelled later: a retry tries again.
+        """
+        if self.kind.cancel is None:
+            return
+        try:
+            self.hook.request(self.kind.cancel.call(**{self.kind.id_name: job_id}))
+        except ApiError as e:
+            if e.transient:
+                raise self.failed(e) from None
+            self.log.error("%s could not be cancelled, and may go on: %s", self.kind.subject(job_id), e)
+        else:
+            self.log.warning("Cancelled %s.", self.kind.subject(job_id))
+
+
+def _opened_later(upload: Upload) -> Any:
+    """Return what opens a file when it is sent; one that has vanished is an error of the argument."""
+
+    def open_file() -> BinaryIO:
+        try:
+            return upload.open()
+        except OSError as e:
+            raise InvalidInputError(f"the file {upload.name!r} cannot be read any more: {e}.") from None
+
+    return open_file

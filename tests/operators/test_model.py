@@ -1,0 +1,251 @@
+"""Deploying and undeploying: adopt what runs, wait for one's turn, never fail for good because of what is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sensors.harness import Store
+
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import TaskDeferred
+
+from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.compat import AirflowFailException
+from airflow_provider_nugen.exceptions import NotReadyError, PossibleDuplicateJobError, ProviderError
+from airflow_provider_nugen.operators import model as model_module
+from airflow_provider_nugen.operators.nugen import DeployModelOperator, UndeployModelOperator
+
+MODEL = "-m-1"
+UNDEPLOYING = "Model cannot be redeployed. Current status: UNDEPLOYING"
+
+
+class Hook:
+    """A service that answers what a test says, by operation; the last answer lasts."""
+
+    settings = None
+
+    def __init__(self, revision: str = "C", **answers: list[tuple[int, Any]]) -> None:
+        self.revision = revision
+        self.answers = answers
+        self.asked: list[str] = []
+
+    def request(self, call: Call[Any]) -> Any:
+        call.request(self.revision, "c")
+        operation = call.endpoint.operation.replace(" ", "_")
+        self.asked.append(operation)
+        answers = self.answers.get(operation) or [(404, {"detail": "Model not found"})]
+        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        if status >= 400 and isinstance(body, str):
+            body = {"detail": body}
+        return call.read(RawResponse(status, json.dumps(body).encode(), revision=self.revision), "c")
+
+    def close(self) -> None:
+        """Close nothing."""
+
+    def __enter__(self) -> Hook:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """End a block of nothing."""
+
+
+def word(status: str) -> list[tuple[int, Any]]:
+    return [(200, {"model_id": MODEL, "status": status})]
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Let time pass at once; return how many seconds at a time."""
+    seconds: list[float] = []
+    monkeypatch.setattr(model_module, "time", SimpleNamespace(time=lambda: 1e9 + sum(seconds), sleep=seconds.append))
+    return seconds
+
+
+def start(
+    hook: Hook, cls: Any = DeployModelOperator, *, try_number: int = 1, store: Store | None = None, **arguments: Any
+) -> Any:
+    """Run a try."""
+    operator = cls(task_id="t", **{"model_id": MODEL, "deferrable": False, **arguments})
+    operator.__dict__["hook"] = hook
+    pushed: dict[str, Any] = {}
+    ti = SimpleNamespace(
+        task=operator, dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=try_number, max_tries=2
+    )
+    ti.xcom_push = lambda key, value: pushed.update({key: value})
+    context: Any = {"ti": ti, "dag_run": SimpleNamespace(start_date=datetime(2026, 1, 1, tzinfo=UTC))}
+    if store is not None:
+        context["task_state_store"] = store
+    return operator.execute(context)
+
+
+# Deploying.
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_a_model_that_is_torn_down_is_deployed_when_its_turn_comes(slept: list[float], status: int) -> None:
+    hook = Hook(deploy_model=[(status, UNDEPLOYING), (status, UNDEPLOYING.upper()), (200, MODEL)])
+    assert start(hook) == {"model_id": MODEL}
+    assert hook.asked.count("deploy_model") == 3
+    assert slept == [30.0, 30.0]
+
+
+def test_the_turn_that_does_not_come_in_ten_minutes_is_left_to_a_retry(slept: list[float]) -> None:
+    hook = Hook(deploy_model=[(409, UNDEPLOYING)])
+    with pytest.raises(NotReadyError, match="10 minutes") as raised:
+        start(hook)
+    assert not isinstance(raised.value, AirflowFailException)
+    assert sum(slept) == 600
+
+
+def test_the_turn_is_waited_for_in_the_triggerer(slept: list[float]) -> None:
+    hook = Hook(deploy_model=[(409, UNDEPLOYING), (200, MODEL)])
+    with pytest.raises(TaskDeferred) as deferred:
+        start(hook, deferrable=True)
+    assert type(deferred.value.trigger).__name__ == "DateTimeTrigger"
+    assert deferred.value.method_name == "try_again"
+    assert deferred.value.kwargs == {"since": 1e9}
+    operator = DeployModelOperator(task_id="t", model_id=MODEL)
+    operator.__dict__["hook"] = hook
+    ti = SimpleNamespace(task=operator, dag_id="d", run_id="r", task_id="t", map_index=-1, try_number=1, max_tries=2)
+    ti.xcom_push = lambda key, value: None
+    context: Any = {"ti": ti}
+    kwargs: dict[str, Any] = deferred.value.kwargs or {}
+    assert operator.try_again(context, event=datetime.now(UTC), **kwargs) == {"model_id": MODEL}
+    assert not slept
+
+
+@pytest.mark.parametrize("status", [400, 409])
+@pytest.mark.parametrize("current", ["DEPLOYED", "deploying", "COMPLETED", "Pending"])
+def test_a_model_that_is_deployed_already_is_adopted(slept: list[float], status: int, current: str) -> None:
+    hook = Hook(deploy_model=[(status, f"Cannot be deployed. Current status: {current}")])
+    assert start(hook) == {"model_id": MODEL}
+    assert not slept
+
+
+def test_400_alone_is_answered_by_the_models_own_status(slept: list[float]) -> None:
+    refusal = [(400, "Bad Request")]
+    hook = Hook(deploy_model=refusal, get_deployment_status=word("DEPLOYED"))
+    assert start(hook) == {"model_id": MODEL}
+    with pytest.raises(ProviderError) as raised:
+        start(Hook(deploy_model=refusal, get_deployment_status=word("UNDEPLOYED")))
+    assert isinstance(raised.value, AirflowFailException)
+
+
+@pytest.mark.parametrize("store", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize(
+    ("deployment", "undeployment", "requests"),
+    [
+        ("DEPLOYING", "DEPLOYING", 0),
+        ("DEPLOYED", "DEPLOYED", 0),
+        ("COMPLETED", None, 0),
+        ("COMPLETED", "FAILED", 0),
+        # A deployment of revision C that has failed says no more than that.
+        ("UNDEPLOYED", "UNDEPLOYED", 1),
+        ("FAILED", None, 1),
+        # Whichever was later: times tell nothing.
+        ("COMPLETED", "COMPLETED", 1),
+        (None, None, 1),
+    ],
+)
+def test_a_retry_adopts_what_runs_and_else_sends_again(
+    slept: list[float], deployment: str | None, undeployment: str | None, requests: int, store: bool
+) -> None:
+    answers = {"deploy_model": [(200, MODEL)]}
+    if deployment is not None:
+        answers["get_deployment_status"] = word(deployment)
+    if undeployment is not None:
+        answers["get_undeploy_status"] = word(undeployment)
+    hook = Hook("C" if deployment in ("DEPLOYING", "DEPLOYED", "UNDEPLOYED") else "B", **answers)
+    assert start(hook, try_number=2, store=Store() if store else None) == {"model_id": MODEL}
+    assert hook.asked.count("deploy_model") == requests
+
+
+def test_a_retry_with_another_model_fails_and_names_the_first(slept: list[float]) -> None:
+    store, hook = Store(), Hook(deploy_model=[(200, MODEL)])
+    start(hook, store=store)
+    with pytest.raises(PossibleDuplicateJobError, match=f"'{MODEL}'.*'m-2'") as raised:
+        start(hook, store=store, try_number=2, model_id="m-2")
+    assert isinstance(raised.value, AirflowFailException)
+    assert start(hook, store=store, try_number=3, model_id="m-2", on_changed_inputs="new") == {"model_id": "m-2"}
+
+
+# Undeploying.
+
+
+def test_a_model_that_is_being_deployed_is_undeployed_when_its_turn_comes(slept: list[float]) -> None:
+    hook = Hook(undeploy_model=[(400, "Model is busy"), (200, MODEL)], get_deployment_status=word("DEPLOYING"))
+    assert start(hook, UndeployModelOperator) == {"model_id": MODEL}
+    hook = Hook(undeploy_model=[(409, "Current status: DEPLOYING"), (200, MODEL)])
+    hook.answers["get_deployment_status"] = word("DEPLOYED")
+    assert start(hook, UndeployModelOperator) == {"model_id": MODEL}
+    assert slept == [30.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "deployment", "undeployment"),
+    [
+        ((400, "Model is already undeployed"), "COMPLETED", "COMPLETED"),
+        ((400, "Model is not deployed"), None, None),
+        ((409, "Current status: UNDEPLOYED"), "UNDEPLOYED", None),
+        ((400, "Bad Request"), "COMPLETED", "PENDING"),
+        ((404, "Model not found"), "UNDEPLOYED", None),
+        ((400, "Bad Request"), "UNDEPLOYED", "UNDEPLOYED"),
+    ],
+)
+def test_a_model_that_is_undeployed_is_a_success(
+    slept: list[float], refusal: tuple[int, str], deployment: str | None, undeployment: str | None
+) -> None:
+    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
+    if deployment is not None:
+        hook.answers["get_deployment_status"] = word(deployment)
+    if undeployment is not None:
+        hook.answers["get_undeploy_status"] = word(undeployment)
+    assert start(hook, UndeployModelOperator) == {"model_id": MODEL}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "deployment", "undeployment"),
+    [
+        ((400, "Bad Request"), "COMPLETED", "COMPLETED"),
+        ((400, "Bad Request"), "DEPLOYED", "DEPLOYED"),
+        ((404, "Model not found"), None, None),
+        ((422, "Unprocessable"), None, None),
+        ((403, "Forbidden"), "UNDEPLOYED", None),
+    ],
+)
+def test_a_refusal_that_leaves_a_model_deployed_is_a_failure(
+    slept: list[float], refusal: tuple[int, str], deployment: str | None, undeployment: str | None
+) -> None:
+    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
+    if deployment is not None:
+        hook.answers["get_deployment_status"] = word(deployment)
+    if undeployment is not None:
+        hook.answers["get_undeploy_status"] = word(undeployment)
+    with pytest.raises(ProviderError):
+        start(hook, UndeployModelOperator)
+
+
+@pytest.mark.parametrize("model_id", [None, "", " ", 7, ["m-1"], {"model_id": "m-1"}])
+@pytest.mark.parametrize("cls", [DeployModelOperator, UndeployModelOperator])
+def test_what_is_not_an_id_is_named_before_sending(cls: Callable[..., Any], model_id: Any) -> None:
+    hook = Hook()
+    with pytest.raises(ProviderError, match="model_id is") as raised:
+        start(hook, cls, model_id=model_id)
+    assert isinstance(raised.value, AirflowFailException)
+    assert not hook.asked
+
+
+def test_what_is_wrong_in_the_dag_file_is_known_when_it_is_parsed() -> None:
+    for arguments in ({"early": "no"}, {"on_clear": "maybe"}, {"on_changed_inputs": "maybe"}):
+        with pytest.raises(ValueError, match="must be"):
+            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)  # type: ignore[arg-type]
+    for arguments in ({"poke_interval": -1}, {"timeout": -1}, {"timeout": "soon"}):
+        with pytest.raises(ProviderError, match="number of seconds"):
+            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)  # type: ignore[arg-type]
