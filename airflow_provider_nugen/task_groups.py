@@ -9,11 +9,10 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.providers.standard.operators.empty import EmptyOperator
-from airflow.sdk import BaseOperator, TaskGroup, TriggerRule
-from airflow.sdk.definitions.xcom_arg import XComArg
+from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg
 
+from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.nugen import DeployModelOperator, UndeployModelOperator
 
@@ -62,16 +61,17 @@ def deployed_model(
             evaluate = CreateEvaluationOperator(task_id="evaluate", model_id=serve.model_id, ...)
             ...
 
-    The group has three tasks of its own: ``deploy``, ``undeploy``, and ``undeployed``, which runs on no worker. The model is
-    undeployed when all tasks inside are over, also when they or ``deploy`` itself failed or were skipped: a model that never
-    was deployed is undeployed already. If undeploying fails, the run fails; so it does if a task inside fails. Clearing a
-    task inside clears ``deploy`` and ``undeploy``, too, since they are its setup and teardown: it runs again with a model that is
-    deployed.
+    The group has three tasks of its own: ``deploy``, ``undeploy``, and ``undeployed``, which needs no worker. The model
+    is undeployed when all tasks inside are over, also when they or ``deploy`` itself failed or were skipped: a model
+    that never was deployed is undeployed already. If undeploying fails, the run fails; so it does if a task inside
+    fails. Clearing a task inside clears ``deploy`` and ``undeploy``, too, since they are its setup and teardown: it
+    runs again with a model that is deployed.
 
-    :param group_id: the group's id; task ids inside begin with it.
+    :param group_id: the group's id; the ids of its tasks begin with it.
     :param model_id: the model to deploy.
-    :param keep_if: leave the model deployed if this task of the group succeeded (its id inside the group), or if this
-        function of the context returns true. A task that was skipped, or did not run again after the group was cleared, keeps nothing.
+    :param keep_if: leave the model deployed if this task of the group succeeded in this run (its id inside the group),
+        or if this function of the context returns true. If the task returns text, it must be the model's id. A task
+        that was skipped, for example because a gate was closed, keeps nothing.
     :param nugen_conn_id: the Airflow connection.
     :param retries: retries of ``deploy`` and ``undeploy``.
     :param poke_interval: seconds between two polls.
@@ -91,10 +91,10 @@ def deployed_model(
             # As text: rendered to nothing, instead of an error, if there is no model to deploy.
             task_id="undeploy",
             model_id=str(model_id),
-            pre_execute=partial(_skip_unless_needed, group_id=group.group_id, keep_if=keep_if),
+            pre_execute=partial(_skip_unless_needed, group_id=str(group.group_id), keep_if=keep_if),
             **wait,
         )
-        yield DeployedModel(group, deploy, undeploy, deploy.output["model_id"])
+        yield DeployedModel(group, deploy, undeploy, deploy.output["model_id"])  # type: ignore[index]  # Airflow's XComArg has no types
         _wire(group, deploy, undeploy)
 
 
