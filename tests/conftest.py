@@ -23,8 +23,15 @@ _HOME = Path(tempfile.mkdtemp(prefix="airflow-provider-nugen-tests-"))
 os.environ["AIRFLOW_HOME"] = str(_HOME)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
-# How fast a busy machine is says nothing about the code.
-settings.register_profile("tests", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# How fast a busy machine is says nothing about the code. The examples are the same each time, so that a run says
+# something about the change that it tests; HYPOTHESIS_SEARCH=1 searches for new ones.
+settings.register_profile(
+    "tests",
+    deadline=None,
+    max_examples=60,
+    derandomize=not os.environ.get("HYPOTHESIS_SEARCH"),
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("tests")
 
 #: What would lead requests elsewhere, or make it trust others.
