@@ -138,8 +138,9 @@ def main() -> None:
         growth = measured["peak"] - measured["before"]
         rate = 1000 * arguments.gigabytes / measured["seconds"]
         print(
-            f"{arguments.gigabytes:g} GB in {measured['seconds']:.1f} s ({rate:.0f} MB/s): {measured['before']:.0f} MiB of "
-            f"memory before, {measured['peak']:.0f} MiB at the peak, so {growth:.1f} MiB (limit {LIMIT} MiB)."
+            f"{arguments.gigabytes:g} GB in {measured['seconds']:.1f} s ({rate:.0f} MB/s): "
+            f"{measured['before']:.0f} MiB of memory before, {measured['peak']:.0f} MiB at the peak, "
+            f"so {growth:.1f} MiB for the upload (limit {LIMIT} MiB)."
         )
         if growth > LIMIT:
             raise SystemExit("More than the limit.")
