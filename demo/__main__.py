@@ -21,7 +21,7 @@ import requests
 
 from demo.report import DemoReporter, write_xcoms
 from demo.timeline import timeline
-from devtools.client import AirflowApiError, Run, TaskInstance
+from devtools.client import AirflowApiError, AirflowClient, Run, TaskInstance
 from devtools.local_airflow import LocalAirflow, claim_home
 from devtools.processes import ServiceDied
 from devtools.program import PROJECT, Stopped, raise_on_signals, use_utf8
@@ -143,7 +143,7 @@ def run_dags(
         # A promoted model is not undeployed: its task is skipped.
         unsuccessful = [task for task in tasks if task.state not in ("success", "skipped")]
         not_done += [f"{run.dag_id}.{task.key}" for task in unsuccessful]
-        _explain(airflow, run, unsuccessful, reporter)
+        explain(airflow, run, unsuccessful, reporter)
     if problem:
         reporter.block("Not finished", problem)
         for service in ("scheduler", "triggerer-0"):
@@ -156,8 +156,15 @@ def run_dags(
     return 1 if not_done else 0
 
 
-def _explain(airflow: LocalAirflow, run: Run, tasks: Sequence[TaskInstance], reporter: DemoReporter) -> None:
-    """Print why tasks did not succeed: what the scheduler did to them, and their own logs."""
+def explain(airflow: AirflowClient, run: Run, tasks: Sequence[TaskInstance], reporter: DemoReporter) -> None:
+    """
+    Print why tasks did not succeed: what the scheduler did to them, and their own logs.
+
+    :param airflow: a running Airflow.
+    :param run: their DAG run.
+    :param tasks: the tasks.
+    :param reporter: prints.
+    """
     reasons = airflow.scheduler_reasons(*run) if tasks else {}
     for task in tasks:
         name = f"{run.dag_id}.{task.key}"

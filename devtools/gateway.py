@@ -11,7 +11,6 @@ import asyncio
 import json
 import re
 import sys
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +60,8 @@ class Gateway:
         self.every = 1
         self.struck = 0
         self._seen = 0
+        #: The paths that were requested, numbered as they came.
+        self._paths: dict[bytes, int] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """
@@ -109,7 +110,11 @@ class Gateway:
             # Cut short by the simulator on purpose.
             writer.write(head + error.partial)
             return False
-        if self.fault == "poison" and head.split()[1] == b"200" and zlib.crc32(path) % self.every == 0:
+        if (
+            self.fault == "poison"
+            and head.split()[1] == b"200"
+            and self._paths.setdefault(path, len(self._paths)) % self.every == 0
+        ):
             self.struck += 1
             body = poisoned(body)
             head = CONTENT_LENGTH.sub(b"content-length: %d" % len(body), head)
@@ -122,6 +127,7 @@ class Gateway:
         answer = json.dumps({"struck": self.struck}).encode()
         fault = json.loads(order)
         self.fault, self.every, self.struck, self._seen = fault["fault"], fault["every"], 0, 0
+        self._paths.clear()
         return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer) + answer
 
 

@@ -45,7 +45,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!airflow_provider_nugen\.).*"),
     # Type variables, and what is private.
-    ("py:.*", r".*\.([A-Z]|_\w+)"),
+    ("py:.*", r".*\.([A-Z](_co)?|_\w+)"),
     # The guide to the simulator shows its fields.
     ("py:class", r".*\.faults\.Fault"),
 ]

@@ -25,7 +25,7 @@ with DAG(
     doc_md=__doc__,
     default_args={"poke_interval": "{{ params.poke_interval }}"},
     params={
-        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at a job."),
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two polls of a job."),
         "base_model": Param("nugen-flash-instruct", type="string"),
         "document_ids": Param(["doc-demo-1"], type="array", description="Documents that are READY."),
         "benchmark_id": Param("benchmark-demo-1", type="string"),
@@ -34,12 +34,11 @@ with DAG(
 ):
     align = CreateAlignmentOperator(
         task_id="align",
-        name="support-{{ run_id }}",
         base_model="{{ params.base_model }}",
         document_ids="{{ params.document_ids }}",
     )
     wait_for_alignment = AlignmentStatusSensor(task_id="wait_for_alignment", alignment_id=align.output["alignment_id"])
-    deploy = DeployModelOperator(task_id="deploy", model_id=wait_for_alignment.output["model_id"])
+    deploy = DeployModelOperator(task_id="deploy", model_id=wait_for_alignment.output["model_id"], retries=3)
     wait_for_deployment = DeployStatusSensor(task_id="wait_for_deployment", model_id=deploy.output["model_id"])
     evaluate = CreateEvaluationOperator(
         task_id="evaluate",
@@ -51,7 +50,9 @@ with DAG(
     )
     # A deployed model costs money: as a teardown of the deployment this runs whatever becomes of the evaluation. If
     # that fails, so does the run, since teardowns have no say in it; and if the undeployment fails, so does the sensor.
-    undeploy = UndeployModelOperator(task_id="undeploy", model_id=deploy.output["model_id"]).as_teardown(setups=deploy)
+    undeploy = UndeployModelOperator(task_id="undeploy", model_id=deploy.output["model_id"], retries=3).as_teardown(
+        setups=deploy
+    )
     wait_for_undeployment = UndeployStatusSensor(task_id="wait_for_undeployment", model_id=undeploy.output["model_id"])
 
     wait_for_evaluation >> undeploy

@@ -1,4 +1,4 @@
-"""Evaluate twenty models on Nugen at the same time: started and waited for by mapping, their results gathered."""
+"""Evaluate twenty models on Nugen at the same time: started by mapping, waited for in one task, results gathered."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ with DAG(
     tags=["nugen", "example"],
     doc_md=__doc__,
     params={
-        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at a job."),
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two polls of a job."),
         "model_ids": Param(["nugen-flash-instruct", "nugen-pro-instruct"] * 10, type="array", items={"type": "string"}),
         "benchmark_id": Param("benchmark-demo-1", type="string"),
     },
@@ -25,25 +25,26 @@ with DAG(
 
     @task
     def models(params: Any = None) -> list[str]:
-        """Say which models to evaluate."""
+        """Return which models to evaluate."""
         return list(params["model_ids"])
 
     @task
     def gather(results: list[dict[str, Any]]) -> dict[str, float]:
-        """Tell the best accuracy of each model."""
+        """Return how relevant the answers of each model were, at best."""
         best: dict[str, float] = {}
         for result in results:
-            model, accuracy = result["model_id"], result["metrics"]["accuracy"]
-            best[model] = max(accuracy, best.get(model, 0.0))
+            model, relevance = result["model_id"], result["metrics"]["answer_relevance_mean"]
+            best[model] = max(relevance, best.get(model, 0.0))
         return best
 
     evaluate = CreateEvaluationOperator.partial(
         task_id="evaluate", benchmark_id="{{ params.benchmark_id }}", max_active_tis_per_dag=4
     ).expand(model_id=models())
-    # Airflow cannot expand over a key of its own (evaluate.output["evaluation_id"]), but over a mapped return value.
-    wait = EvaluationStatusSensor.partial(task_id="wait", poke_interval="{{ params.poke_interval }}").expand(
-        evaluation_id=evaluate.output.map(lambda ids: ids["evaluation_id"])
+    # One task, and one trigger, waits for all of them.
+    wait = EvaluationStatusSensor(
+        task_id="wait", evaluation_id=evaluate.output["evaluation_id"], poke_interval="{{ params.poke_interval }}"
     )
+    # Airflow cannot expand over a key of its own (evaluate.output["evaluation_id"]), but over a mapped return value.
     results = GetEvaluationResultsOperator.partial(task_id="results", max_active_tis_per_dag=4).expand(
         evaluation_id=wait.output.map(lambda status: status["evaluation_id"])
     )

@@ -26,7 +26,6 @@ from airflow_provider_nugen.operators.nugen import (
 from airflow_provider_nugen.sensors.nugen import (
     AlignmentStatusSensor,
     DeployStatusSensor,
-    DocumentStatusSensor,
     UndeployStatusSensor,
 )
 
@@ -36,7 +35,7 @@ DATA = Path(__file__).parent / "data"
 def unless_promoted(context: Context) -> None:
     """Skip a task if its own model was promoted: what was promoted before the run was cleared is another one."""
     promoted = context["ti"].xcom_pull(task_ids="promote") or {}
-    if promoted.get("promoted") == context["ti"].task.model_id:
+    if promoted.get("promoted") == context["ti"].xcom_pull(task_ids="deploy", key="model_id"):
         raise AirflowSkipException("The model was promoted: it stays deployed.")
 
 
@@ -49,19 +48,22 @@ with DAG(
     doc_md=__doc__,
     default_args={"poke_interval": "{{ params.poke_interval }}"},
     params={
-        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at a job."),
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two polls of a job."),
         "base_model": Param("nugen-flash-instruct", type="string"),
-        "margin": Param(0.05, type="number", description="By how much the new model must be more accurate."),
+        "margin": Param(0.05, type="number", description="By how much the new model must be more correct."),
     },
     render_template_as_native_obj=True,
 ):
-    documents = UploadDocumentsOperator(task_id="documents", files=[str(DATA / "handbook.txt")])
-    documents_ready = DocumentStatusSensor.partial(task_id="documents_ready").expand(document_id=documents.output)
+    # What an upload returns need not be the id of a document, and a document cannot be used before it is READY: with
+    # wait_for_completion the task ends with the final ids.
+    documents = UploadDocumentsOperator(
+        task_id="documents", files=[str(DATA / "handbook.txt")], wait_for_completion=True
+    )
     benchmark = UploadBenchmarkOperator(
         task_id="benchmark",
         file=str(DATA / "benchmark.json"),
         name="handbook-{{ run_id }}",
-        document_id="{{ ti.xcom_pull(task_ids='documents')[0] }}",
+        document_id="{{ ti.xcom_pull(task_ids='documents', key='document_ids')[0] }}",
         wait_for_completion=True,
     )
     align = CreateAlignmentOperator(
@@ -70,7 +72,8 @@ with DAG(
     aligned = AlignmentStatusSensor(task_id="aligned", alignment_id=align.output["alignment_id"])
     # Done as soon as the service has taken it on, since a teardown runs only after a setup that succeeded: so it runs
     # also if the deployment comes to nothing, or takes too long.
-    # With retries, which look before they deploy again: so it succeeds even if its worker dies after the request.
+    # With retries, which ask for the model's status before they deploy again: so it succeeds even if its worker dies
+    # after the request.
     deploy = DeployModelOperator(task_id="deploy", model_id=aligned.output["model_id"], retries=3)
     deployed = DeployStatusSensor(task_id="deployed", model_id=deploy.output["model_id"])
     evaluate = CreateEvaluationOperator(
@@ -83,13 +86,13 @@ with DAG(
     gate = EvaluationGateOperator(
         task_id="gate",
         evaluation_id=evaluate.output["evaluation_id"],
-        conditions=["accuracy >= baseline + {{ params.margin }}"],
+        conditions=["binary_correctness_mean >= baseline + {{ params.margin }}", "answer_relevance_mean >= 0.5"],
     )
 
     @task
     def promote(model_id: str) -> dict[str, Any]:
         """
-        Say what a real pipeline would do.
+        Return what was promoted; a real pipeline does more.
 
         Point the application at the model, for example by a registry, and undeploy the model that it replaces.
         """
@@ -103,6 +106,6 @@ with DAG(
     ).as_teardown(setups=deploy)
     undeployed = UndeployStatusSensor(task_id="undeployed", model_id=undeploy.output["model_id"])
 
-    documents_ready >> [benchmark, align]
+    documents >> benchmark
     # The run fails if any of this does: Airflow takes teardowns out of the picture, unless told otherwise.
     gate >> promoted >> undeploy >> undeployed

@@ -14,7 +14,7 @@ with DAG(
     tags=["seekrflow", "example"],
     doc_md=__doc__,
     params={
-        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at the job."),
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two polls of the job."),
         "files": Param(["file-demo-1"], type="array", description="Ids of uploaded files."),
     },
     render_template_as_native_obj=True,

@@ -15,7 +15,7 @@ with DAG(
     doc_md=__doc__,
     default_args={"poke_interval": "{{ params.poke_interval }}"},
     params={
-        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two looks at a job."),
+        "poke_interval": Param(60, type="number", minimum=0, description="Seconds between two polls of a job."),
         "file_ids": Param(["file-demo-1"], type="array", description="Ids of uploaded files."),
     },
     render_template_as_native_obj=True,

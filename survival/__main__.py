@@ -118,9 +118,11 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
     fault.before(scene)
     hit = scene.deferred()
     scene.say(f"--- {fault.name}: {len(hit)} waits")
-    refused = {wait for wait in left if wait.job_id.endswith(REFUSED)} if fault.refuses else set()
+    # They are kept for the fault that refuses them; if it does not happen, their jobs end after all faults.
+    kept = set() if fault is NO_FAULT else {wait for wait in left if wait.job_id.endswith(REFUSED)}
+    refused = kept if fault.refuses else set()
     scene.refused |= refused
-    own = [wait for wait in left if wait in hit and wait not in refused][: fault.ending]
+    own = [wait for wait in left if wait in hit and wait not in kept][: fault.ending]
     left[:] = [wait for wait in left if wait not in own and wait not in refused]
     own += [wait for wait in hit if wait in SHORT and wait.timeout is None]
     for number, wait in enumerate(own):

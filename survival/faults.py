@@ -204,21 +204,21 @@ def _deadlines_have_passed(scene: Scene) -> bool:
 
 FAULTS = (
     # The other half makes its first poke while it lasts.
-    _answers("two minutes of 502", 120, 24, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
+    _answers("two minutes of 502", 120, 16, {"action": "status", "status": 502}, before=Scene.wait_until_some_wait),
     Fault(
         "triggerers killed (-9), restarted",
         before=Scene.wait_until_no_worker_works,
         apply=lambda scene: scene.airflow.kill_triggerers(*TRIGGERERS),
         restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
         seconds=8,
-        ending=12,
+        ending=8,
     ),
     Fault(
         "one of two triggerers killed (-9)",
         apply=lambda scene: scene.airflow.kill_triggerers(0),
         restore=lambda scene: scene.airflow.start_triggerers(0),
         seconds=20,
-        ending=12,
+        ending=8,
     ),
     # The other one takes over, then both have them for a moment.
     Fault(
@@ -226,22 +226,22 @@ FAULTS = (
         apply=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGSTOP),
         restore=lambda scene: scene.airflow.kill_triggerer(1, signal.SIGCONT),
         seconds=20,
-        ending=12,
+        ending=8,
     ),
     Fault(
         "service killed, restarted on its port",
         apply=lambda scene: scene.simulator.stop(signal.SIGKILL),
         restore=lambda scene: scene.simulator.start(),
         seconds=8,
-        ending=12,
+        ending=8,
     ),
-    _answers("every third connection dropped", 25, 12, {"action": "drop", "every": 3}),
+    _answers("every third connection dropped", 25, 8, {"action": "drop", "every": 3}),
     # A connection that drops is often replaced before we hear of it; this is not.
-    _answers("every second answer cut short", 20, 12, {"action": "truncate", "every": 2}),
-    _answers("every tenth answer 20 s late", 35, 12, {"action": "delay", "seconds": 20, "every": 10}),
-    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=12),
-    _through_gateway("poisonous answers in a tenth of the waits", "poison", 10, 25, 12),
-    _through_gateway("gateway resets every fourth connection", "reset", 4, 25, 12),
+    _answers("every second answer cut short", 20, 8, {"action": "truncate", "every": 2}),
+    _answers("every tenth answer 20 s late", 35, 8, {"action": "delay", "seconds": 20, "every": 10}),
+    Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=8),
+    _through_gateway("poisonous answers in a tenth of the waits", "poison", 10, 25, 8),
+    _through_gateway("gateway resets every fourth connection", "reset", 4, 25, 8),
     _answers(
         "one job of ten refused (401)",
         25,
@@ -256,7 +256,7 @@ FAULTS = (
         apply=_lose_secrets,
         restore=lambda scene: scene.secrets.restore(),
         seconds=60,
-        ending=12,
+        ending=8,
     ),
     Fault(
         "deadline while no triggerer runs",
@@ -265,7 +265,7 @@ FAULTS = (
         until=_deadlines_have_passed,
         restore=lambda scene: scene.airflow.start_triggerers(*TRIGGERERS),
         seconds=20,
-        ending=24,
+        ending=16,
     ),
     Fault(
         "database restarted",
@@ -273,7 +273,7 @@ FAULTS = (
         apply=lambda scene: scene.database.stop(),
         restore=lambda scene: scene.database.start(),
         seconds=8,
-        ending=20,
+        ending=12,
     ),
 )
 #: The jobs that outlive them all.

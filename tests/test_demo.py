@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from demo.report import XCOM_WIDTH, task_rows, write_xcoms, xcom_rows
+import pytest
+
+from demo.__main__ import explain
+from demo.report import XCOM_WIDTH, DemoReporter, task_rows, write_xcoms, xcom_rows
 from demo.timeline import Timeline
-from devtools.client import Run, TaskInstance, TaskKey, XCom
+from devtools.client import AirflowClient, Run, TaskInstance, TaskKey, XCom
 
 RUN = Run("dag", "run")
 
@@ -46,3 +50,25 @@ def test_xcoms_are_shortened_and_the_file_has_them_whole(tmp_path: Path) -> None
     write_xcoms(tmp_path / "xcoms.json", {RUN: xcoms})
     found = json.loads((tmp_path / "xcoms.json").read_text(encoding="utf-8"))
     assert found["dag"][19] == {"task": "wait[19]", "key": "return_value", "value": value}
+
+
+class SchedulerFailedIt(AirflowClient):
+    """An Airflow whose scheduler has failed a task, of which the task's own log says nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("http://airflow", "admin", "")
+
+    def scheduler_reasons(self, dag_id: str, run_id: str) -> dict[TaskKey, list[str]]:
+        return {TaskKey("wait", -1): ["state mismatch: the executor reported success, the state is queued"]}
+
+    def task_log(self, dag_id: str, run_id: str, task_id: str, *, map_index: int = -1, try_number: int = 1) -> str:
+        return "the wait was deferred"
+
+
+def test_a_failed_task_is_shown_with_the_reason_of_the_scheduler(capsys: pytest.CaptureFixture[str]) -> None:
+    failed = replace(task("wait", -1, "failed"), raw={"hostname": "here"})
+    explain(SchedulerFailedIt(), RUN, [failed], DemoReporter())
+    printed = capsys.readouterr().out
+    assert "what the scheduler did to dag.wait" in printed
+    assert "state mismatch: the executor reported success, the state is queued" in printed
+    assert "the wait was deferred" in printed

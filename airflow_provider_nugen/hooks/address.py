@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote, urlsplit
 _NAME = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\.?")
 _PATH = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 
+_ESCAPE, _UNRESERVED = re.compile("%[0-9A-Fa-f]{2}"), re.compile("[A-Za-z0-9._~-]")
+
 
 @dataclass(frozen=True)
 class Address:
@@ -132,7 +134,12 @@ def url_path(path: str) -> str:
         raise ValueError("the path is not one of a URL")
     if any(unquote(segment) in (".", "..") for segment in path.split("/")):
         raise ValueError("the path has dots as a segment")
-    return path
+    return _ESCAPE.sub(_one_spelling, path)
+
+
+def _one_spelling(escape: re.Match[str]) -> str:
+    char = unquote(escape[0])
+    return char if _UNRESERVED.fullmatch(char) else escape[0].upper()
 
 
 def proxy_url(text: str) -> str:

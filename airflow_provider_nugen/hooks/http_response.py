@@ -101,6 +101,11 @@ class StrictResponse(HTTPResponse):
     def _header_lines(self) -> list[bytes]:
         lines: list[bytes] = []
         while line := self._line():
+            if lines and line[:1] in (b" ", b"\t"):  # a header that goes on
+                lines[-1] += line
+                continue
+            if not lines:
+                line = line.removeprefix(b" ")
             if not _HEADER.fullmatch(line) or len(lines) == MAX_HEADERS:
                 raise HTTPException("a header is not one")
             lines.append(line)

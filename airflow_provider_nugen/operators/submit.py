@@ -316,12 +316,14 @@ class SubmitOperator(StartOperator):
             self.log.warning("What became of what this task started before it was cleared is not known: %s", e)
         for job_id, (status, is_running) in old.items():
             self.log.warning(
-                "Before it was cleared this task started %s: %s%s. It starts another one now.",
+                "Before it was cleared this task %s %s: %s%s. It starts another one now.",
+                "started" if attempt.generated or job_id in record.previous_job_ids else "may have started",
                 self.kind.subject(job_id),
                 status,
                 ", so it goes on and may be billed" if is_running and self.kind.cancel is None else "",
             )
-            if is_running:
+            # What is merely like the task's own job may be somebody else's.
+            if is_running and (attempt.generated or job_id in record.previous_job_ids):
                 self._cancel_earlier(job_id)
         if not old and not (attempt.generated or record.has_store):
             self.log.warning(

@@ -177,3 +177,19 @@ def test_outputs_are_a_list_of_files(payload: Any) -> None:
     assert ALIGNMENT_OUTPUTS.read([{"id": "f-1"}]) == [{"id": "f-1"}]
     with pytest.raises(ValueError, match="list of files"):
         ALIGNMENT_OUTPUTS.read(payload)
+
+
+@pytest.mark.parametrize(
+    ("alignment_job", "outputs"),
+    [
+        (None, None),
+        ({"status": "running"}, None),
+        ({"status": "completed", "output_files": None}, None),
+        ({"status": "completed", "output_files": []}, None),
+        ({"status": "completed", "output_files": ["f-1"]}, None),
+        ({"status": "completed", "output_files": [{"id": "f-1", "purpose": "fine-tune"}]}, ["f-1"]),
+    ],
+)
+def test_a_data_job_shows_the_outputs_of_its_alignment(alignment_job: Any, outputs: list[str] | None) -> None:
+    found = DataJob.read({"status": "completed", "alignment_job": alignment_job}).outputs
+    assert (found and [file["id"] for file in found]) == outputs

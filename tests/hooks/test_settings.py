@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+import requests
+import yarl
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api.errors import ConnectionSettingsError
@@ -213,6 +216,7 @@ def test_blanks_around_a_key_do_not_matter() -> None:
         ({"host": " https://api.example.com/ "}, "https://api.example.com"),
         ({"host": "HTTPS://API.Example.com."}, "https://api.example.com."),
         ({"host": "https://b\u00fccher.example/\u00fc/%2F"}, "https://xn--bcher-kva.example/%C3%BC/%2F"),
+        ({"host": "https://api.example.com/%41%2f%7e"}, "https://api.example.com/A%2F~"),
         ({"host": "https://[0:0::1]:8443/x"}, "https://[::1]:8443/x"),
         ({"host": "https://api.example.com/nugen//"}, "https://api.example.com/nugen"),
         ({"host": "https://api.example.com:8443"}, "https://api.example.com:8443"),
@@ -342,3 +346,34 @@ def test_any_connection_gives_settings_or_an_error_that_names_it(
     else:
         assert settings.base_url.startswith(("https://", "http://"))
         assert settings.all_headers()["Authorization"].isprintable()
+
+
+TLS = ssl.create_default_context()
+hosts = st.text(
+    st.sampled_from("a-_.:/[]@%\\?#&'\"<>{}|^` 019\u00df\u2488\u0661\u200d\u3002\ud83d\u212a*~\t\n\0")
+    | st.characters(),
+    max_size=20,
+)
+
+
+@given(st.sampled_from(["", "https://", "http://"]), hosts, st.none() | st.integers(-1, 70_000))
+@example("https://", "a" * 64, None)
+@example("https://", ".".join(["a" * 60] * 5), None)
+@example("https://", "[::ffff:1.2.3.4]", 443)
+@example("https://", "1.2.3.999/%41", None)
+def test_a_host_that_is_taken_is_the_same_to_every_client(scheme: str, host: str, port: int | None) -> None:
+    try:
+        base_url = read(host=scheme + host, port=port, extras={"allow_http": True}).base_url
+    except ConnectionSettingsError as e:
+        assert "(Host)" in str(e)  # noqa: PT017
+        str(e).encode()
+        return
+    url = f"{base_url}/x"
+    assert base_url.isascii()
+    assert yarl.URL(url) == yarl.URL(url, encoded=True)
+    prepared = requests.Request("GET", url).prepare().url
+    assert prepared is not None
+    assert yarl.URL(prepared) == yarl.URL(url)
+    name = yarl.URL(url).raw_host
+    assert name
+    TLS.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=name)

@@ -39,7 +39,7 @@ BEGIN = 1_770_000_000.0
 #: Seconds that the clock of a worker may differ from Airflow's, and the service's from that.
 WORKER_SKEW, SERVICE_SKEW = 50, 90
 #: How one request of a try goes wrong.
-TROUBLES = ("none", "lost", "never arrived", "refused", "dies before", "dies after")
+TROUBLES = ("none", "none", "none", "lost", "lost", "never arrived", "refused", "dies before", "dies after")
 
 
 class Death(BaseException):
@@ -335,9 +335,9 @@ class Money(RuleBasedStateMachine):
         return self.tasks[index % len(self.tasks)]
 
     @rule(
-        index=st.integers(0, 9),
+        index=st.sampled_from((0, 0, 0, 1, 2, 3)),
         trouble=st.sampled_from(TROUBLES),
-        dies=st.sampled_from(("no", "no", "before", "after")),
+        dies=st.sampled_from(("no", "no", "no", "no", "before", "after")),
         skew=st.integers(-WORKER_SKEW, WORKER_SKEW),
         list_is_down=st.sampled_from((False, False, False, True)),
     )
@@ -379,6 +379,8 @@ class Money(RuleBasedStateMachine):
         return context
 
     def _judge(self, task: Task, job_id: str | None, error: BaseException | None) -> None:
+        for job in self.service.jobs.values():
+            assert job.owner != ("others",) or job.status != "CANCELLED", f"{task} has cancelled {job} of somebody else"
         own = [job for job in self.service.jobs.values() if job.owner == task.owner and job.is_live]
         assert len(own) <= 1, f"{task} has paid for {own}"
         if job_id is not None:
@@ -598,11 +600,6 @@ FAULTS: dict[str, tuple[str, str, Callable[[pytest.MonkeyPatch], Any]]] = {
             lambda self: submission_module.JobList(tuple(self._jobs.values()), "", self._now),
         ),
     ),
-    "8: a name that is cut or missing is another name": (
-        "alignment",
-        "3.3",
-        lambda patch: patch.setattr(submission_module, "_may_be_cut", lambda listed, name: False),
-    ),
     "8: what was listed before is forgotten": (
         "seekr alignment",
         "3.3",
@@ -638,7 +635,7 @@ def test_it_finds_the_fault(monkeypatch: pytest.MonkeyPatch, fault: str) -> None
             run_state_machine_as_test(
                 machine,
                 settings=settings(
-                    max_examples=3000,
+                    max_examples=1000,
                     stateful_step_count=25,
                     deadline=None,
                     derandomize=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
 import re
@@ -12,16 +11,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
+from devtools.certificates import make_certificate
 from tests.simulator.conftest import Api
 
 COMMAND = [sys.executable, "-m", "airflow_provider_nugen.simulator"]
@@ -152,46 +148,25 @@ def test_a_port_that_is_taken() -> None:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Make a certificate for 127.0.0.1 that nobody else trusts; return its file and its key's."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "simulator of the tests")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    (folder / "cert.pem").write_bytes(built.public_bytes(pem))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return str(folder / "cert.pem"), str(folder / "key.pem")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make a certificate for 127.0.0.1 that nobody else trusts; return its file, which has the key, too."""
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    make_certificate(path)
+    return str(path)
 
 
-def test_tls(simulate: Callable[..., Api], certificate: tuple[str, str]) -> None:
-    certfile, keyfile = certificate
-    api = simulate(certfile=certfile, keyfile=keyfile)
+def test_tls(simulate: Callable[..., Api], certificate: str) -> None:
+    api = simulate(certfile=certificate)
     assert api.simulator.url.startswith("https://")
     with pytest.raises(requests.exceptions.SSLError):
         api.call("GET", "/api/v3/models/base")
-    assert api.call("GET", "/api/v3/models/base", verify=certfile).status_code == 200
+    assert api.call("GET", "/api/v3/models/base", verify=certificate).status_code == 200
 
 
 @pytest.mark.parametrize("action", ["drop", "truncate"])
-def test_faults_over_tls(simulate: Callable[..., Api], certificate: tuple[str, str], action: str) -> None:
-    certfile, keyfile = certificate
-    api = simulate(certfile=certfile, keyfile=keyfile, faults=[{"action": action, "times": 2}])
-    verified: dict[str, Any] = {"verify": certfile}
+def test_faults_over_tls(simulate: Callable[..., Api], certificate: str, action: str) -> None:
+    api = simulate(certfile=certificate, faults=[{"action": action, "times": 2}])
+    verified: dict[str, Any] = {"verify": certificate}
     for _ in range(2):
         with pytest.raises((requests.ConnectionError, requests.exceptions.ChunkedEncodingError)):
             api.call("GET", "/api/v3/models/base", **verified)

@@ -62,6 +62,12 @@ class DataJob(ServiceModel):
     alignment_job: Annotated[AlignmentJob, BeforeValidator(AlignmentJob.read)] | None = None
     files: list[DataJobFile] | None = None
 
+    @property
+    def outputs(self) -> list[dict[str, Any]] | None:
+        """The files that its alignment made; ``None`` if it does not show them."""
+        files = self.alignment_job.output_files if self.alignment_job else None
+        return files if files and all(isinstance(file, dict) for file in files) else None
+
 
 class DataJobCreated(DataJob):
     """The answer to a new data job: the job, with an id."""

@@ -105,24 +105,37 @@ class SeekrCancelAlignmentOperator(SeekrOperator):
 
 class SeekrGetAlignmentOutputsOperator(SeekrOperator):
     """
-    List the files that an alignment job made.
+    List the files that an alignment job, or the alignment inside a data job, made.
 
     XComs: ``return_value`` (the list of files), and ``fine_tune_file_id``: the file that feeds fine-tuning.
 
-    :param alignment_job_id: the job.
+    :param alignment_job_id: the alignment job.
+    :param data_job_id: the data job, which has the same list; it is asked first if both are given.
     :param seekr_conn_id: the Airflow connection.
+    :raises ValueError: if neither is given.
     """
 
-    template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
+    template_fields: Sequence[str] = ("alignment_job_id", "data_job_id", "seekr_conn_id")
 
-    def __init__(self, *, alignment_job_id: TextArg, **kwargs: Any) -> None:
+    def __init__(
+        self, *, alignment_job_id: TextArg | None = None, data_job_id: TextArg | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        if alignment_job_id is None and data_job_id is None:
+            raise ValueError("pass alignment_job_id or data_job_id")
         self.alignment_job_id = alignment_job_id
+        self.data_job_id = data_job_id
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the files."""
-        job_id = text(self.alignment_job_id, "alignment_job_id")
-        files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=job_id))
+        job_id, files = text(self.alignment_job_id, "alignment_job_id", optional=True), None
+        if (data_job_id := text(self.data_job_id, "data_job_id", optional=True)) is not None:
+            job = self.send(endpoints.DATA_JOB_STATUS.call(data_job_id=data_job_id))
+            files = job.outputs
+            job_id = job_id or job.alignment_job_id
+        if files is None:
+            # The route is deprecated, but the only one where a data job does not show its files.
+            files = self.send(endpoints.ALIGNMENT_OUTPUTS.call(alignment_job_id=job_id))
         feeding = [file.get("id") for file in files if file.get("purpose") == "fine-tune"]
         self.push_xcoms(context, {"fine_tune_file_id": feeding[0] if feeding else None})
         return files
