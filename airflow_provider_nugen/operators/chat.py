@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 #: For this many seconds a model that the service does not find may be one that it does not find yet.
 NOT_FOUND_GRACE = 60.0
+#: What is shorter than this many seconds is waited for on the worker: a trigger that fires before the scheduler has
+#: read the end of the worker lets the task fail (Airflow 3.3.2), and another worker takes about as long to start.
+MIN_DEFERRAL = 10.0
 #: Characters of a prompt, and of an answer, in the table of what was not as expected.
 MAX_CELL = 200
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -202,7 +205,7 @@ class AskModelOperator(ServiceOperator):
                 return self.hook.send(call)
             except ApiError as e:
                 pause = self._pause(e, since)
-            if self.deferrable:
+            if self.deferrable and pause >= MIN_DEFERRAL:
                 # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
                 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
