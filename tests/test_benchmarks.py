@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import eta
+from benchmarks import eta, upload
 
 PROJECT = Path(__file__).parents[1]
 INTERVAL = 60.0
@@ -31,6 +31,11 @@ def test_no_estimate_delays_the_end_by_more_than_ten_intervals_or_asks_more_ofte
     ours = eta.measure(eta.DURATIONS[job], INTERVAL, 20, eta.ESTIMATES[estimate])
     assert ours[0] <= fixed[0]
     assert ours[2] <= fixed[2] + 10 * INTERVAL
+
+
+def test_an_upload_takes_no_more_memory_than_is_allowed() -> None:
+    measured = upload.measure(300 * 10**6)
+    assert measured["peak"] - measured["before"] < upload.LIMIT
 
 
 @pytest.mark.e2e

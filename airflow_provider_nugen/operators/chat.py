@@ -21,6 +21,7 @@ from airflow_provider_nugen.exceptions import (
 )
 from airflow_provider_nugen.expectations import Expectation, shortfall
 from airflow_provider_nugen.operators.base import ServiceOperator, invalid
+from airflow_provider_nugen.operators.scalars import number, whole_number
 from airflow_provider_nugen.table import text_table
 from airflow_provider_nugen.tasks import seconds
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 #: For this many seconds a model that the service does not find may be one that it does not find yet.
 NOT_FOUND_GRACE = 60.0
+#: What is shorter than this many seconds is waited for on the worker: a trigger that fires before the scheduler has
+#: read the end of the worker lets the task fail (Airflow 3.3.2), and another worker takes about as long to start.
+MIN_DEFERRAL = 10.0
 #: Characters of a prompt, and of an answer, in the table of what was not as expected.
 MAX_CELL = 200
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -70,6 +74,17 @@ class AskModelOperator(ServiceOperator):
     """
 
     chat: ClassVar[Endpoint[ChatCompletion]]
+    template_fields: Sequence[str] = (
+        "prompts",
+        "messages",
+        "system_prompt",
+        "expect",
+        "min_confidence",
+        "max_tokens",
+        "temperature",
+        "parameters",
+        "poke_interval",
+    )
 
     def __init__(
         self,
@@ -79,8 +94,8 @@ class AskModelOperator(ServiceOperator):
         system_prompt: str | None = None,
         expect: Sequence[str | re.Pattern[str] | None] | str | re.Pattern[str] | None = None,
         min_confidence: float | str | None = None,
-        max_tokens: int | None = None,
-        temperature: float | None = None,
+        max_tokens: int | str | None = None,
+        temperature: float | str | None = None,
         parameters: Mapping[str, Any] | None = None,
         timeout: timedelta | float = 300,
         poke_interval: timedelta | float | str = 10,
@@ -133,9 +148,9 @@ class AskModelOperator(ServiceOperator):
         expectations = self._expectations(len(conversations))
         least = self._min_confidence()
         with self.session():
-            for number in range(len(answers), len(conversations)):
-                completion = self._answer(conversations[number], answers, since)
-                answers.append(self._judged(number, conversations[number], completion, expectations[number], least))
+            for index in range(len(answers), len(conversations)):
+                completion = self._answer(conversations[index], answers, since)
+                answers.append(self._judged(index, conversations[index], completion, expectations[index], least))
         return self._finish(context, conversations, answers)
 
     # Arguments.
@@ -150,9 +165,9 @@ class AskModelOperator(ServiceOperator):
         prompts = [self.prompts] if isinstance(self.prompts, str) else self.prompts
         if not isinstance(prompts, Sequence) or not prompts:
             raise invalid(f"prompts is {prompts!r:.200}; it must be a list of texts.")
-        for number, prompt in enumerate(prompts):
+        for index, prompt in enumerate(prompts):
             if not isinstance(prompt, str) or not prompt.strip():
-                raise invalid(f"prompts[{number}] is {prompt!r:.200}; it must be text that is not blank.")
+                raise invalid(f"prompts[{index}] is {prompt!r:.200}; it must be text that is not blank.")
         system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
         return [[*system, {"role": "user", "content": prompt}] for prompt in prompts]
 
@@ -163,10 +178,7 @@ class AskModelOperator(ServiceOperator):
             raise invalid(f"{e}.") from None
 
     def _min_confidence(self) -> float | None:
-        try:
-            return None if self.min_confidence is None else float(self.min_confidence)
-        except (TypeError, ValueError):
-            raise invalid(f"min_confidence is {self.min_confidence!r}; it must be a number from 0 to 100.") from None
+        return None if self.min_confidence is None else number(self.min_confidence, "min_confidence")
 
     def _fields(self) -> dict[str, Any]:
         parameters = dict(self.parameters or {})
@@ -175,8 +187,11 @@ class AskModelOperator(ServiceOperator):
                 f"parameters has {', '.join(map(repr, unknown))}; {self.chat.service.name} takes "
                 f"{', '.join(sorted(self.chat.body))}."
             )
-        own = {"max_tokens": self.max_tokens, "temperature": self.temperature}
-        return parameters | {name: value for name, value in own.items() if value is not None}
+        if self.max_tokens is not None:
+            parameters["max_tokens"] = whole_number(self.max_tokens, "max_tokens")
+        if self.temperature is not None:
+            parameters["temperature"] = number(self.temperature, "temperature")
+        return parameters
 
     # Asking.
 
@@ -190,7 +205,7 @@ class AskModelOperator(ServiceOperator):
                 return self.hook.send(call)
             except ApiError as e:
                 pause = self._pause(e, since)
-            if self.deferrable:
+            if self.deferrable and pause >= MIN_DEFERRAL:
                 # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
                 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
@@ -227,7 +242,7 @@ class AskModelOperator(ServiceOperator):
 
     def _judged(
         self,
-        number: int,
+        index: int,
         messages: Sequence[Mapping[str, Any]],
         completion: ChatCompletion,
         expectation: Expectation | None,
@@ -239,14 +254,14 @@ class AskModelOperator(ServiceOperator):
         usage = {name: count for name in _COUNTS if isinstance(count := (completion.usage or {}).get(name), int)}
         self.log.info(
             "Answer %d: %d characters%s%s, %s.",
-            number + 1,
+            index + 1,
             len(answer),
             f", {usage['total_tokens']} tokens" if "total_tokens" in usage else "",
             "" if confidence is None else f", confidence {confidence:g}",
             f"NOT as expected: {reason}" if reason else "as expected" if expectation or least is not None else "kept",
         )
         level = logging.INFO if self.log_answers else logging.DEBUG
-        self.log.log(level, "Prompt %d: %s\nAnswer: %s", number + 1, messages[-1].get("content"), answer)
+        self.log.log(level, "Prompt %d: %s\nAnswer: %s", index + 1, messages[-1].get("content"), answer)
         return {
             "answer": answer[: self.max_answer_length],
             "truncated": len(answer) > self.max_answer_length,
@@ -268,7 +283,7 @@ class AskModelOperator(ServiceOperator):
         if result["truncated"]:
             self.log.warning("Answers longer than %d characters are cut in the XComs.", self.max_answer_length)
         self.push_xcoms(context, {name: result[name] for name in ("answers", "confidence", "usage")})
-        if missed := [number for number, one in enumerate(answers, 1) if one["reason"]]:
+        if missed := [place for place, one in enumerate(answers, 1) if one["reason"]]:
             rows = [
                 (
                     safe_text(str(messages[-1].get("content")), MAX_CELL),
@@ -281,7 +296,7 @@ class AskModelOperator(ServiceOperator):
             self.log.error("Model %r:\n%s", self.asked_model(), text_table(("prompt", "answer", "verdict"), rows))
             raise UnexpectedAnswerError(
                 f"{len(missed)} of {len(answers)} answers of model {self.asked_model()!r} are not as expected: "
-                + "; ".join(f"answer {number}: {answers[number - 1]['reason']}" for number in missed)
+                + "; ".join(f"answer {place}: {answers[place - 1]['reason']}" for place in missed)
                 + ". The log has them in a table.",
                 service=self.chat.service.name,
                 conn_id=self.conn_id,

@@ -634,14 +634,8 @@ class ChatCompletionOperator(NugenOperator, AskModelOperator):
     chat = endpoints.CHAT_COMPLETION
     template_fields: Sequence[str] = (
         "model_id",
-        "prompts",
-        "messages",
-        "system_prompt",
-        "expect",
-        "min_confidence",
-        "parameters",
+        *AskModelOperator.template_fields,
         "nugen_conn_id",
-        "poke_interval",
     )
 
     def __init__(self, *, model_id: TextArg, **kwargs: Any) -> None:

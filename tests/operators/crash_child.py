@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,11 @@ from typing import Any
 
 import airflow_provider_nugen
 from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator
+from airflow_provider_nugen.operators.seekr import (
+    SeekrCreateDeploymentOperator,
+    SeekrCreateFineTuneOperator,
+    SeekrUploadFilesOperator,
+)
 from airflow_provider_nugen.operators.start import StartOperator
 
 #: Each task may be tried so often.
@@ -60,7 +66,46 @@ def die_at(line: int) -> None:
     sys.settrace(trace)
 
 
-def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: str, line: int | None) -> None:
+def _alignment(folder: Path, **arguments: Any) -> Any:
+    return CreateAlignmentOperator(base_model="nugen-flash-instruct", document_ids=["doc-demo-1"], **arguments)
+
+
+def _files(folder: Path, **arguments: Any) -> Any:
+    # Names that no other task has.
+    names = [folder / f"{arguments['task_id']}-{number}.md" for number in range(3)]
+    for path in names:
+        path.write_text(path.name)
+    return SeekrUploadFilesOperator(files=names, **arguments)
+
+
+def _fine_tune(folder: Path, **arguments: Any) -> Any:
+    return SeekrCreateFineTuneOperator(
+        model="meta-llama/Llama-3.1-8B-Instruct", training_files=["file-1"], project_id=1, n_epochs=1, **arguments
+    )
+
+
+def _deployment(folder: Path, **arguments: Any) -> Any:
+    return SeekrCreateDeploymentOperator(model_id="ft-1", **arguments)
+
+
+#: What a try can be one of.
+TASKS: dict[str, Callable[..., Any]] = {
+    "alignment": _alignment,
+    "files": _files,
+    "fine-tune": _fine_tune,
+    "deployment": _deployment,
+}
+
+
+def main(
+    folder: Path,
+    task_id: str,
+    try_number: int,
+    memory: bool,
+    connection: str,
+    line: int | None,
+    kind: str = "alignment",
+) -> None:
     """
     Run one try.
 
@@ -70,16 +115,16 @@ def main(folder: Path, task_id: str, try_number: int, memory: bool, connection: 
     :param memory: whether there is a task state store.
     :param connection: the connection, as JSON.
     :param line: kill this process when so many lines of the provider have been executed.
+    :param kind: one of :data:`TASKS`.
     """
     with open(folder / "output.txt", "a") as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
-    os.environ["AIRFLOW_CONN_NUGEN_DEFAULT"] = connection
+    os.environ["AIRFLOW_CONN_NUGEN_DEFAULT" if kind == "alignment" else "AIRFLOW_CONN_SEEKR_DEFAULT"] = connection
     # Between two tries of a real task lie minutes, not milliseconds.
-    StartOperator.lookup_delays = (0.0, 0.1, 0.3)
-    task = CreateAlignmentOperator(
-        task_id=task_id, base_model="nugen-flash-instruct", document_ids=["doc-demo-1"], retries=RETRIES
-    )
+    StartOperator.lookup_delays = SeekrUploadFilesOperator.lookup_delays = (0.0, 0.1, 0.3)
+    SeekrCreateDeploymentOperator.promote_delays = (0.0, 0.1)
+    task = TASKS[kind](folder, task_id=task_id, retries=RETRIES)
     xcoms: dict[str, Any] = {}
     ti = SimpleNamespace(
         task=task,

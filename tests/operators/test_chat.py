@@ -9,6 +9,7 @@ import pytest
 from sensors.support import Logs
 
 from airflow_provider_nugen.exceptions import NotReadyError, UnexpectedAnswerError
+from airflow_provider_nugen.operators import chat
 from airflow_provider_nugen.operators.nugen import ChatCompletionOperator
 from airflow_provider_nugen.operators.seekr import SeekrChatCompletionOperator
 from airflow_provider_nugen.simulator.timeline import Stage
@@ -18,6 +19,11 @@ from .support import POKE, Life, Service, is_final, is_retryable
 PROMPT = "How long do refunds take?"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
 OPERATIONS = {"nugen": "chat_completion", "seekr": "seekr_chat"}
+
+
+@pytest.fixture(autouse=True)
+def no_scheduler_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MIN_DEFERRAL", 0.0)
 
 
 def deployed(service: Service, which: str) -> str:
@@ -222,6 +228,15 @@ def test_retry_after_is_obeyed_up_to_the_deadline(service: Service, key: str, mo
     assert life("nugen", model, key, timeout=100).run().value
     assert pauses[0] == 7
     assert 90 < pauses[1] <= 100
+
+
+def test_a_short_pause_is_waited_for_on_the_worker(service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MIN_DEFERRAL", 10.0)
+    model = deployed(service, "nugen")
+    service.fault("status", "chat_completion", status=502)
+    run = life("nugen", model, key, deferrable=True).run()
+    assert run.value["answers"]
+    assert run.deferrals == []
 
 
 # Arguments, and what may be seen.

@@ -37,11 +37,12 @@ SEED = "AIRFLOW_PROVIDER_NUGEN_TEST_SEED"
 class Worker:
     """Runs tries in processes of their own."""
 
-    def __init__(self, connection: str, memory: bool) -> None:
+    def __init__(self, connection: str, memory: bool, kind: str = "alignment") -> None:
         self._context = multiprocessing.get_context("forkserver")
         # The second is what takes longest of reading a connection.
         self._context.set_forkserver_preload([crash_child.__name__, "airflow.sdk.execution_time.supervisor"])
         self._arguments = memory, connection
+        self._kind = kind
 
     def run(
         self, folder: Path, task_id: str, number: int, *, line: int | None = None, seconds: float | None = None
@@ -75,7 +76,9 @@ class Worker:
         line: int | None,
         seconds: float | None,
     ) -> None:
-        process = self._context.Process(target=target, args=(folder, task_id, number, *self._arguments, line))
+        process = self._context.Process(
+            target=target, args=(folder, task_id, number, *self._arguments, line, self._kind)
+        )
         process.start()
         process.join(seconds)
         if seconds is not None:

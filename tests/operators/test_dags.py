@@ -12,6 +12,7 @@ from airflow.sdk import DAG, BaseOperator
 from sensors import harness
 
 from airflow_provider_nugen.operators import nugen, seekr
+from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.start import StartOperator
 
 try:
@@ -28,19 +29,30 @@ OPERATORS = [
     for cls in vars(module).values()
     if inspect.isclass(cls)
     and issubclass(cls, BaseOperator)
-    and cls.__module__ == module.__name__
+    and cls.__module__.startswith(module.__name__)
     # The bases have nothing of their own to say.
     and cls.__name__ not in BASES
 ]
 #: Arguments that choose what an operator does, not with what.
-SWITCHES = {"early", "wait_for"}
+SWITCHES = {"early", "wait_for", "wait_for_completion", "min_samples", "max_answer_length", "log_answers"}
+#: Arguments of which an operator takes the one or the other.
+ALTERNATIVES = {
+    nugen.ChatCompletionOperator: {"messages"},
+    seekr.SeekrChatCompletionOperator: {"messages", "model"},
+}
 
 
 def own_arguments(cls: type[BaseOperator]) -> dict[str, Any]:
     """Make up templates for the arguments that a class declares itself."""
-    parameters = inspect.signature(inspect.unwrap(cls.__init__)).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    return {name: f"{{{{ params.{name} }}}}" for name in names if name not in SWITCHES}
+    others = SWITCHES | ALTERNATIVES.get(cls, set()) | {"timeout", "deferrable"}
+    return {name: f"{{{{ params.{name} }}}}" for name in all_arguments(cls) if name not in others}
+
+
+def all_arguments(cls: type[BaseOperator]) -> list[str]:
+    """Name the arguments that a class declares itself, and those of the base that it shares with another service."""
+    classes = [cls, *([AskModelOperator] if issubclass(cls, AskModelOperator) else [])]
+    parameters = [p for c in classes for p in inspect.signature(inspect.unwrap(c.__init__)).parameters.values()]
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 @pytest.mark.parametrize("cls", OPERATORS)
@@ -50,7 +62,7 @@ def test_all_that_is_sent_can_be_a_template(cls: type[BaseOperator]) -> None:
     arguments |= {conn: f"{{{{ params.{conn} }}}}"}
     if issubclass(cls, StartOperator):
         arguments["poke_interval"] = "{{ params.poke_interval }}"
-    assert set(arguments) == set(cls.template_fields)
+    assert set(arguments) | ALTERNATIVES.get(cls, set()) == set(cls.template_fields)
     task = cls(task_id="t", **arguments)
     values = {name: f"rendered {name}" for name in arguments}
     task.render_template_fields({"params": values}, task.get_template_env())  # type: ignore[typeddict-item]
@@ -120,6 +132,8 @@ def test_the_interval_can_be_a_template(make_service: Callable[..., Service], ke
 @pytest.mark.parametrize("cls", OPERATORS)
 def test_the_documentation_names_each_argument(cls: type[BaseOperator]) -> None:
     doc = inspect.getdoc(cls) or ""
-    for name in (*own_arguments(cls), *(SWITCHES & set(inspect.signature(inspect.unwrap(cls.__init__)).parameters))):
+    if issubclass(cls, AskModelOperator):
+        doc += inspect.getdoc(AskModelOperator) or ""
+    for name in all_arguments(cls):
         assert f":param {name}:" in doc
     assert "XCom" in doc

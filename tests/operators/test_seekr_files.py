@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,6 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_nugen.api.seekr import uploads
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, UploadError
 from airflow_provider_nugen.operators.seekr import SeekrUploadFilesOperator
-from airflow_provider_nugen.operators.seekr import files as files_module
 
 from .support import Life, Service, is_final, is_retryable
 
@@ -242,21 +239,3 @@ def test_clearing_uploads_anew(service: Service, write: Callable[..., str], key:
     task.clear()
     assert task.run().value != first
     assert len(names(service)) == 2
-
-
-def test_the_progress_of_a_long_upload_is_in_the_log(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, write: Callable[..., str]
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr(files_module.time, "monotonic", lambda: now[0])
-    progress = files_module.Progress(40 * 10**6, logging.getLogger("upload"))
-    upload = progress.watch(files_module.open_file(write("a.md", "x" * 1000), "files"))
-    with caplog.at_level(logging.INFO, "upload"), closing(upload.open()) as file:
-        assert (len(file.read(1000)), file.tell()) == (1000, 1000)
-        file.seek(0)  # sent once more: what was sent before does not count
-        for _ in range(40):
-            now[0] += 1
-            progress.add(10**6)
-    lines = [record.getMessage() for record in caplog.records]
-    assert len(lines) == 4
-    assert lines[1] == "Uploaded 20.0 of 40.0 MB (50 %), 1.00 MB/s."

@@ -31,7 +31,8 @@ def life(service: Service, key: str, *, memory: bool = True, **arguments: Any) -
     if "training_files" not in arguments:
         arguments["training_files"] = [make_file(service)]
     fields = {"model": MODEL, "project_id": 1, "n_epochs": 2, "poke_interval": POKE, "timeout": 20, **arguments}
-    return Life(lambda: SeekrCreateFineTuneOperator(task_id="tune", retries=3, **fields), key, memory=memory)
+    fields = {"task_id": "tune", "retries": 3, **fields}
+    return Life(lambda: SeekrCreateFineTuneOperator(**fields), key, memory=memory)
 
 
 def sent(service: Service) -> dict[str, Any]:
@@ -73,8 +74,18 @@ def test_arguments_go_where_the_service_wants_them(service: Service, key: str) -
         "infrastructure_config": {"accel_type": "A100", "n_accel": 2, "n_node": 1, "zone": "z"},
     }
     assert 20 < len(name) <= 40
+    assert name.endswith("-a_dag.tune")
     (job,) = service.jobs("fine_tune")
     assert run.xcoms == {"fine_tune_id": job.id, "return_value": {"fine_tune_id": job.id}}
+
+
+def test_a_generated_name_is_no_longer_than_the_service_takes(service: Service, key: str) -> None:
+    task = life(service, key, task_id="t" * 100)
+    service.world.add_fault({"action": "drop", "operation": "seekr_create_fine_tune", "times": 1, "processed": True})
+    run = task.run()
+    (job,) = service.jobs("fine_tune")
+    assert len(job.inputs["training_config"]["experiment_name"]) == 40
+    assert run.xcoms["fine_tune_id"] == job.id
 
 
 @pytest.mark.parametrize(

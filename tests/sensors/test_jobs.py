@@ -15,7 +15,12 @@ from airflow_provider_nugen.sensors.nugen import (
     EvaluationStatusSensor,
     UndeployStatusSensor,
 )
-from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor, SeekrDataJobSensor
+from airflow_provider_nugen.sensors.seekr import (
+    SeekrAlignmentSensor,
+    SeekrDataJobSensor,
+    SeekrDeploymentSensor,
+    SeekrFineTuneSensor,
+)
 
 from .harness import MODES, Run, Store, run
 from .support import SHORT, Logs, Service
@@ -252,6 +257,22 @@ def test_a_deployment_in_revision_c(make_service: Callable[..., Service], wait: 
             ("file_processing", "needs_review"),
             {"status_message": "page 7"},
             r"page 7): a person must look",
+        ),
+        (
+            SeekrFineTuneSensor,
+            "fine_tune",
+            "fine_tune_id",
+            ("running", "failed"),
+            {"error_analysis": "out of memory"},
+            "out of memory",
+        ),
+        (
+            SeekrDeploymentSensor,
+            "seekr_deployment",
+            "deployment_id",
+            ("Pending", "Failed"),
+            {},
+            "the service gives no reason",
         ),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",

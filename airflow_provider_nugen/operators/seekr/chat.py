@@ -28,14 +28,8 @@ class SeekrChatCompletionOperator(SeekrOperator, AskModelOperator):
     template_fields: Sequence[str] = (
         "deployment_id",
         "model",
-        "prompts",
-        "messages",
-        "system_prompt",
-        "expect",
-        "min_confidence",
-        "parameters",
+        *AskModelOperator.template_fields,
         "seekr_conn_id",
-        "poke_interval",
     )
 
     def __init__(self, *, deployment_id: TextArg | None = None, model: TextArg | None = None, **kwargs: Any) -> None:

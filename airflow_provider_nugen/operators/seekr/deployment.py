@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.operators.base import invalid, text
+from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
-from airflow_provider_nugen.operators.seekr.fine_tune import whole_number
 from airflow_provider_nugen.operators.start import StartOperator
 
 if TYPE_CHECKING:

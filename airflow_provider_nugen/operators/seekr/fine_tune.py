@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nugen.api.errors import NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.operators.base import id_list, invalid, text
+from airflow_provider_nugen.operators.scalars import flag, number, whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 
 if TYPE_CHECKING:
@@ -99,14 +100,14 @@ class SeekrCreateFineTuneOperator(SeekrStartOperator):
         n_checkpoints: int | TextArg | None = None,
         batch_size: int | TextArg | None = None,
         max_length: int | TextArg | None = None,
-        pre_train: bool | None = None,
+        pre_train: bool | TextArg | None = None,
         fine_tune_type: TextArg | None = None,
         lora_config: Mapping[str, Any] | None = None,
         validation_files: ListArg | None = None,
         reward_components: Mapping[str, Any] | None = None,
         beta: float | TextArg | None = None,
         loss_type: TextArg | None = None,
-        gradient_checkpointing: bool | None = None,
+        gradient_checkpointing: bool | TextArg | None = None,
         experiment_name: TextArg | None = None,
         description: TextArg | None = None,
         training_config_extra: Mapping[str, Any] | None = None,
@@ -148,7 +149,11 @@ class SeekrCreateFineTuneOperator(SeekrStartOperator):
                 options[name] = whole_number(options[name], name, 1, most)
         for name in ("learning_rate", "beta"):
             if options[name] is not None:
-                options[name] = _number(options[name], name)
+                options[name] = number(options[name], name)
+        for name in ("pre_train", "gradient_checkpointing"):
+            if options[name] is not None:
+                options[name] = flag(options[name], name)
+        options["loss_type"] = text(options["loss_type"], "loss_type", optional=True)
         for name in ("lora_config", "reward_components"):
             options[name] = _mapping(options[name], name)
         accel_type, kind = text(self.accel_type, "accel_type"), options["fine_tune_type"]
@@ -211,33 +216,6 @@ class SeekrCancelFineTuneOperator(SeekrOperator):
         self.log.info("%s is %s.", jobs.FINE_TUNE.subject(job_id), job.status)
         self.push_xcoms(context, {"fine_tune_id": job_id})
         return job.model_dump(mode="json")
-
-
-def whole_number(value: object, argument: str, least: int = 1, most: int | None = None) -> int:
-    """
-    Return a whole number as it comes out of arguments and templates.
-
-    :param value: the number, also as text.
-    :param argument: the operator's argument, for errors.
-    :param least: the least that is allowed.
-    :param most: the most that is allowed, if there is a limit.
-    :raises InvalidArgumentError: if it is not a whole number, or outside of these; final.
-    """
-    try:
-        number = int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else None
-    except ValueError:
-        number = None
-    if number is None or number < least or (most is not None and number > most):
-        allowed = f"from {least} to {most}" if most is not None else f"of at least {least}"
-        raise invalid(f"{argument} is {value!r}; it must be a whole number {allowed}.")
-    return number
-
-
-def _number(value: object, argument: str) -> float:
-    try:
-        return float(value)  # type: ignore[arg-type]  # what is not a number is told below
-    except (TypeError, ValueError):
-        raise invalid(f"{argument} is {value!r}; it must be a number.") from None
 
 
 def _mapping(value: object, argument: str) -> dict[str, Any] | None:
