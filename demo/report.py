@@ -15,14 +15,16 @@ from devtools.client import Run, TaskChange, TaskInstance, XCom
 from devtools.reporter import Reporter
 
 MEANING = {
-    "scheduled": "may run now",
-    "queued": "waits for a free worker",
     "running": "on a worker",
     "deferred": "waits in the triggerer and holds no worker",
     "up_for_reschedule": "gave its worker back, will poke again later",
     "up_for_retry": "failed, will be tried again",
     "upstream_failed": "not run, since an upstream task failed",
 }
+#: States that are not told: they pass within moments, or say nothing of the task.
+UNTOLD = (None, "scheduled", "queued")
+#: States in which each instance of a mapped task is told. Of the others the first one stands for all.
+TOLD_EACH = ("failed", "upstream_failed", "up_for_retry")
 #: Characters of an XCom in the table; the whole value is in the file.
 XCOM_WIDTH = 72
 
@@ -30,17 +32,25 @@ XCOM_WIDTH = 72
 class DemoReporter(Reporter):
     """Tells of DAG runs."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: set[tuple[Run, str, str, int]] = set()
+
     def change(self, change: TaskChange) -> None:
         """
-        Tell of a change of a task's state.
+        Tell of a change of a task's state; of the instances of a mapped task only the first, unless it went wrong.
 
         :param change: the change.
         """
         task = change.task
-        if task.state is None:
+        if task.state in UNTOLD:
             return
+        told = (task.run, task.key.task_id, str(task.state), task.try_number)
+        if task.key.map_index >= 0 and task.state not in TOLD_EACH and told in self._told:
+            return
+        self._told.add(told)
         attempt = f" (try {task.try_number})" if task.try_number > 1 else ""
-        meaning = MEANING.get(task.state)
+        meaning = MEANING.get(str(task.state))
         explained = f"{task.state}{attempt}: {meaning}" if meaning else f"{task.state}{attempt}"
         self.say(f"{task.run.dag_id}.{task.key}", explained)
 

@@ -30,7 +30,7 @@ class Reporter:
         :param source: who or what it is about.
         :param text: what happened.
         """
-        self.console.print(Text(f"[{self.elapsed:6.1f} s] {source:<46} {text}"), soft_wrap=True)
+        self.console.print(Text(f"[{self.elapsed:6.1f} s] {source:<50} {text}"), soft_wrap=True)
 
     def block(self, title: str, text: str) -> None:
         """

@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from airflow.sdk import DAG, Param
 
-from airflow_provider_nugen.operators.nugen import (
-    CreateAlignmentOperator,
-    CreateEvaluationOperator,
-    DeployModelOperator,
-    UndeployModelOperator,
-)
-from airflow_provider_nugen.sensors.nugen import (
-    AlignmentStatusSensor,
-    DeployStatusSensor,
-    EvaluationStatusSensor,
-    UndeployStatusSensor,
-)
+from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator, CreateEvaluationOperator
+from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, EvaluationStatusSensor
+from airflow_provider_nugen.task_groups import deployed_model
 
 with DAG(
     dag_id="nugen_alignment_pipeline",
@@ -38,21 +29,13 @@ with DAG(
         document_ids="{{ params.document_ids }}",
     )
     wait_for_alignment = AlignmentStatusSensor(task_id="wait_for_alignment", alignment_id=align.output["alignment_id"])
-    deploy = DeployModelOperator(task_id="deploy", model_id=wait_for_alignment.output["model_id"], retries=3)
-    wait_for_deployment = DeployStatusSensor(task_id="wait_for_deployment", model_id=deploy.output["model_id"])
-    evaluate = CreateEvaluationOperator(
-        task_id="evaluate",
-        model_id=wait_for_deployment.output["model_id"],
-        benchmark_id="{{ params.benchmark_id }}",
-    )
-    wait_for_evaluation = EvaluationStatusSensor(
-        task_id="wait_for_evaluation", evaluation_id=evaluate.output["evaluation_id"]
-    )
-    # A deployed model costs money: as a teardown of the deployment this runs whatever becomes of the evaluation. If
-    # that fails, so does the run, since teardowns have no say in it; and if the undeployment fails, so does the sensor.
-    undeploy = UndeployModelOperator(task_id="undeploy", model_id=deploy.output["model_id"], retries=3).as_teardown(
-        setups=deploy
-    )
-    wait_for_undeployment = UndeployStatusSensor(task_id="wait_for_undeployment", model_id=undeploy.output["model_id"])
-
-    wait_for_evaluation >> undeploy
+    # A deployed model costs money: it is undeployed whatever becomes of the evaluation.
+    with deployed_model(
+        "serve", model_id=wait_for_alignment.output["model_id"], poke_interval="{{ params.poke_interval }}"
+    ) as serve:
+        evaluate = CreateEvaluationOperator(
+            task_id="evaluate", model_id=serve.model_id, benchmark_id="{{ params.benchmark_id }}"
+        )
+        wait_for_evaluation = EvaluationStatusSensor(
+            task_id="wait_for_evaluation", evaluation_id=evaluate.output["evaluation_id"]
+        )

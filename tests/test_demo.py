@@ -11,7 +11,7 @@ import pytest
 from demo.__main__ import explain
 from demo.report import XCOM_WIDTH, DemoReporter, task_rows, write_xcoms, xcom_rows
 from demo.timeline import Timeline
-from devtools.client import AirflowClient, Run, TaskInstance, TaskKey, XCom
+from devtools.client import AirflowClient, Run, TaskChange, TaskInstance, TaskKey, XCom
 
 RUN = Run("dag", "run")
 
@@ -38,6 +38,24 @@ def test_what_failed_has_a_line_of_its_own() -> None:
         ("wait, 19 of 20", "success"),
         ("wait, 1 of 20", "failed"),
         ("end", "not started"),
+    ]
+
+
+def test_while_it_runs_a_mapped_task_is_told_once_and_each_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    reporter = DemoReporter()
+    for state in ("scheduled", "queued", "running"):
+        for number in range(20):
+            reporter.change(TaskChange(task("wait", number, state), None))
+        reporter.change(TaskChange(task("alone", -1, state), None))
+    for number in range(20):
+        reporter.change(TaskChange(task("wait", number, "failed" if number > 17 else "success"), "running"))
+    told = [line.split("] ", 1)[1].split(None, 1) for line in capsys.readouterr().out.splitlines()]
+    assert [(name, what.strip()) for name, what in told] == [
+        ("dag.wait[0]", "running: on a worker"),
+        ("dag.alone", "running: on a worker"),
+        ("dag.wait[0]", "success"),
+        ("dag.wait[18]", "failed"),
+        ("dag.wait[19]", "failed"),
     ]
 
 

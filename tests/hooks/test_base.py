@@ -431,7 +431,8 @@ def test_files_go_out_as_a_form_with_the_key(connection: Callable[..., str], ser
     server.script.append(Answer(body=b'["d-1"]'))
     upload = Upload("files", "a.txt", lambda: io.BytesIO(b"some words"))
     call = endpoints.UPLOAD_DOCUMENTS.upload([upload], names=["first"])
-    assert NugenHook(connection("nugen", host=server.url)).request(call) == ["d-1"]
+    (uploaded,) = NugenHook(connection("nugen", host=server.url)).request(call)
+    assert uploaded.id == "d-1"
     (seen,) = server.seen
     assert seen.headers["Authorization"] == f"Bearer {key}"
     assert seen.headers["Content-Type"].startswith("multipart/form-data; boundary=")
@@ -455,9 +456,10 @@ def test_files_are_sent_again_whole_if_they_were_not_processed(
             )
         else:
             deployment.speaks = "C"
-        assert hook.request(call) == ["d-c" if why == "another revision" else "d-b"]
+        assert [uploaded.id for uploaded in hook.request(call)] == ["d-c" if why == "another revision" else "d-b"]
     assert len(server.seen) == 2
-    assert words in server.seen[1].body
+    assert [seen.body.count(words) for seen in server.seen] == [1, 1]
+    assert b'name="names"' in server.seen[1].body
 
 
 def test_a_deprecated_operation_is_warned_of_once(

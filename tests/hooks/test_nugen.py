@@ -32,7 +32,8 @@ def hook(connection: Callable[..., str], revision: str = "B", **fields: Any) -> 
         ("B", "get_evaluation_status", "/api/v3/evaluations/x%2F1/status"),
         ("C", "get_evaluation_status", "/api/v3/evaluations/x%2F1/status"),
         ("B", "get_undeploy_status", "/api/v3/models/undeploy-model/x%2F1/status"),
-        ("C", "get_undeploy_status", "/api/v3/models/undeploy-model/x%2F1/status"),
+        # In revision C what becomes of an undeployment is the status of the deployment.
+        ("C", "get_undeploy_status", "/api/v3/models/x%2F1/deployment/status"),
     ],
 )
 def test_each_method_asks_at_its_path_with_the_key(
