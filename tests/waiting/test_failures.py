@@ -352,9 +352,9 @@ def test_only_5xx_of_the_status_route_count(error: errors.ApiError) -> None:
 
 
 def test_a_kind_without_a_detail_has_no_other_route() -> None:
-    wait = waiter(jobs.EVALUATION)
+    wait = waiter(jobs.DOCUMENT)
     feed(wait, *((after * 5.0, http(500)) for after in range(5)))
-    assert wait.next_call().endpoint is endpoints.EVALUATION_STATUS
+    assert wait.next_call().endpoint is endpoints.DOCUMENT_STATUS
 
 
 def test_a_detail_route_that_does_not_exist_ends_nothing_but_a_job_that_is_gone_does() -> None:
