@@ -69,11 +69,15 @@ def _what_needs_review(answer: DataJob, reason: str) -> str:
         return f"it has no files yet{said}"
     failed = [file for file in answer.files or () if (file.status or "").upper() == "FAILED" or file.suggested_fix]
     if failed:
-        return "files need a review: " + "; ".join(
-            f"{file.name or file.file_id!r} is {file.status or 'not usable'}"
-            + (f" ({file.suggested_fix})" if file.suggested_fix else "")
-            for file in failed
-        ) + said
+        return (
+            "files need a review: "
+            + "; ".join(
+                f"{file.name or file.file_id!r} is {file.status or 'not usable'}"
+                + (f" ({file.suggested_fix})" if file.suggested_fix else "")
+                for file in failed
+            )
+            + said
+        )
     if reason:
         return reason
     if answer.files is None:
