@@ -18,7 +18,7 @@ from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.triggers.job import JobTrigger
-from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
 from airflow_provider_nugen.waiting.waiter import Waiter
@@ -196,14 +196,10 @@ class WaitsForJob(ServiceTask):
 
     def _poke(self, waiter: Waiter[Any]) -> None:
         """Do the I/O that the waiter wants until it wants to sleep or is done."""
-        decision = Decision()
         while True:
-            call = None if decision.reread else waiter.next_call()
+            call = waiter.next_call()
             try:
-                if call is None:
-                    decision = waiter.on_reread(self.hook.reread(), time.time())
-                else:
-                    decision = waiter.on_response(call, self.hook.fetch(call), time.time())
+                decision = waiter.on_response(call, self.hook.fetch(call), time.time())
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
             for message in decision.messages:

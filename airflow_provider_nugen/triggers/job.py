@@ -130,15 +130,12 @@ class JobTrigger(BaseTrigger):
         while decision.result is None:
             if decision.sleep:
                 await asyncio.sleep(decision.sleep)
-            call = None if decision.reread else waiter.next_call()
+            call = waiter.next_call()
             try:
-                if call is None:
-                    decision = waiter.on_reread(await client.reread(), time.time())
-                else:
-                    # Not kept in a variable, where it would last until the next one.
-                    decision = waiter.on_response(
-                        call, await client.fetch(call, waiter.queue_timeout(time.time())), time.time()
-                    )
+                # Not kept in a variable, where it would last until the next one.
+                decision = waiter.on_response(
+                    call, await client.fetch(call, waiter.queue_timeout(time.time())), time.time()
+                )
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
             for message in decision.messages:

@@ -93,16 +93,14 @@ class LogMessage:
 @dataclass(slots=True)
 class Decision:
     """
-    What to do next: read the connection again, or sleep and then poll again, or stop.
+    What to do next: sleep and then poll again, or stop.
 
     :param sleep: seconds before the next poll.
-    :param reread: read the connection again and tell :meth:`Waiter.on_reread` whether it changed.
     :param result: the wait is over.
     :param messages: for the log.
     """
 
     sleep: float = 0.0
-    reread: bool = False
     result: WaitResult | None = None
     messages: tuple[LogMessage, ...] = ()
 

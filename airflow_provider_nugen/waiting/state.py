@@ -59,7 +59,7 @@ class WaitState:
     :param failures: failed polls in a row.
     :param failing_since: when the first of them was, in epoch seconds.
     :param stalled_since: since when the job leads nowhere, in epoch seconds.
-    :param reread: the connection was read again since the last answer.
+    :param reread: the last poll got a 401, even after the connection was read again.
     :param due: when the next poll is due, in epoch seconds; no earlier than the service asked for.
     :param server_errors: 5xx in a row of the status route.
     :param progress_began: when progress was first seen, in epoch seconds.

@@ -79,8 +79,6 @@ class Waiter(Generic[M]):
     _incomplete: tuple[M, JobStatus] | None = field(default=None, init=False)
     #: The status route keeps failing, so it is the detail route's turn.
     _ask_detail: bool = field(default=False, init=False)
-    #: How the service refused the key, while the connection is read again.
-    _refusal: ApiError | None = field(default=None, init=False)
     #: The last answer that said that the job runs: what it meant, and a hash of its text.
     _running: JobStatus | None = field(default=None, init=False)
     _running_hash: int = field(default=0, init=False)
@@ -200,9 +198,11 @@ class Waiter(Generic[M]):
         decision.messages = (LogMessage(logging.DEBUG, str(error)), *decision.messages)
         return decision
 
-    def on_error(self, call: Call[M] | None, error: ApiError, now: float) -> Decision:
+    def on_error(self, call: Call[M], error: ApiError, now: float) -> Decision:
         """
         Decide after a poll failed, or the connection could not be read.
+
+        Whoever polls has read the connection again after a 401, and asked once more if that could help.
 
         :param call: what was asked.
         :param error: what happened.
@@ -212,39 +212,20 @@ class Waiter(Generic[M]):
             (status_call, answer), self._unsupplemented = self._unsupplemented, None
             return self._without_supplement(status_call, answer, error, now)
         state = self.state
-        if isinstance(error, UnauthorizedError) and not state.reread:
-            state.reread, self._refusal = True, error
-            return Decision(reread=True)
-        self._refusal = None
         fresh = isinstance(error, NotFoundError) and not state.seen and self._incomplete is None
         grace = NOT_FOUND_GRACE - (now - state.began)
         if not (error.transient or self._is_passing(call, error) or (fresh and grace > 0)):
             if self._incomplete is not None:
                 return self._without_detail(error)
             return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", of_status=True)
-        # Whatever passes: the next 401 asks for the connection once more.
-        state.reread = False
+        state.reread = isinstance(error, UnauthorizedError)
         return self._retry(call, error, now, until=grace if fresh else None)
 
-    def on_reread(self, changed: bool, now: float) -> Decision:
-        """
-        Decide after the connection was read again because the service refused the key.
-
-        A service that has accepted the key before is asked once more: its refusal may be a hiccup.
-
-        :param changed: whether the connection is another one now.
-        :param now: the time in epoch seconds.
-        """
-        refusal, self._refusal = self._refusal, None
-        if refusal is None or changed:
-            text = "The API key was rejected, but the connection has changed; retrying with the new one."
-            return Decision(messages=(LogMessage(logging.INFO, text),))
-        if self.state.status is not None:
-            return self._retry(None, refusal, now)
-        return self.on_error(None, refusal, now)
-
-    def _is_passing(self, call: Call[M] | None, error: ApiError) -> bool:
+    def _is_passing(self, call: Call[M], error: ApiError) -> bool:
         """Decide whether an error that ends a wait for a job never seen is passing for one that was."""
+        if isinstance(error, UnauthorizedError):
+            # A service that has accepted the key is asked again after a while: its refusal may be a hiccup.
+            return self.state.seen and not self.state.reread
         if isinstance(error, ConnectionSettingsError):
             # It was read before. Airflow says the same when its database or its secrets backend is down.
             return self.state.seen
@@ -253,17 +234,17 @@ class Waiter(Generic[M]):
             return self.state.seen or self._is_detail(call)
         return False
 
-    def _is_detail(self, call: Call[M] | None) -> bool:
-        return call is not None and call.endpoint is self.kind.detail
+    def _is_detail(self, call: Call[M]) -> bool:
+        return call.endpoint is self.kind.detail
 
-    def _retry(self, call: Call[M] | None, error: ApiError, now: float, until: float | None = None) -> Decision:
+    def _retry(self, call: Call[M], error: ApiError, now: float, until: float | None = None) -> Decision:
         """Poll again after a failure that passes, unless there were too many for too long."""
         state = self.state
         # What the detail route makes up for is said once.
         known = state.server_errors >= MAX_STATUS_ERRORS
         state.failures += 1
         state.failing_since = now if state.failing_since is None else state.failing_since
-        if call is not None and self._incomplete is None:
+        if self._incomplete is None:
             self._take_turns(call, error)
         outage = now - state.failing_since
         if state.failures >= MAX_FAILURES and outage > MAX_OUTAGE and not self.settings.ignore_failures:

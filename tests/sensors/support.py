@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,21 +31,27 @@ class Clock:
     """
     A clock that stands at :data:`T0` until the service has answered for the first time.
 
-    So a job lives the same life for each wait, and a slow machine does not look later than a fast one.
+    So a job lives the same life for each wait, and a slow machine does not look later than a fast one. With a
+    ``step`` it goes on by so many seconds with every answer instead, and time does not matter at all.
     """
 
     def __init__(self) -> None:
         self.reset()
 
     def __call__(self) -> float:
+        if self.step is not None:
+            return T0 + self.step * self._answers
         return T0 if self._began is None else T0 + time.monotonic() - self._began
 
     def reset(self) -> None:
         """Stand at the beginning."""
         self._began: float | None = None
+        self._answers = 0
+        self.step: float | None = None
 
     def go(self) -> None:
-        """Go, unless it goes already."""
+        """Go, unless it goes already; called with every answer."""
+        self._answers += 1
         if self._began is None:
             self._began = time.monotonic()
 
@@ -67,6 +74,7 @@ class Service:
 
     def reset(self, key: str) -> None:
         """Forget what the test before did, once the last of its requests is answered."""
+        self._settle()
         for _ in range(200):
             if sum(fault.struck for fault in self.world.faults if fault.action == "delay") <= self.asked():
                 break
@@ -77,21 +85,36 @@ class Service:
         self.world.rotate_key(key)
         self._clock.reset()
 
-    def job(self, kind: str, job_id: str, *stages: str | tuple[str, float], **fields: Any) -> None:
+    def _settle(self) -> None:
+        """
+        Let the simulator come to what was sent before: it handles requests in order, in a thread of its own.
+
+        It writes a request down only after the answer, and one of the test before would be counted for this one.
+        """
+        connection = http.client.HTTPConnection(self.url.partition("//")[2])
+        # No service is there, so it is not written down.
+        connection.request("GET", "/settle")
+        connection.getresponse().read()
+        connection.close()
+
+    def job(
+        self, kind: str, job_id: str, *stages: str | tuple[str, float], step: float | None = None, **fields: Any
+    ) -> None:
         """
         Let a job begin at :data:`T0`, which is until the next request is answered.
 
         :param stages: status words, each with its seconds, or for :data:`STAGE`; the last one lasts.
+        :param step: let its time be the answers: so many seconds pass with each.
         :param fields: see :meth:`SimulatorState.add_job`.
         """
         life = [(stage, STAGE) if isinstance(stage, str) else stage for stage in stages]
         self._clock.reset()
+        self._clock.step = step
         self.world.add_job(kind, job_id, life, **fields)
 
     def asked(self, operation: str | None = None) -> int:
         """Count the requests that came, of one operation or of all."""
-        # The simulator writes down what it has answered: let its thread do so.
-        time.sleep(0.002)
+        self._settle()
         return sum(operation in (None, seen.operation) for seen in self.world.requests)
 
 
@@ -193,6 +216,7 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
 def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     """Shrink what takes minutes."""
     monkeypatch.setattr(waiting, "MAX_FAILURES", 3)
-    monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.06)
+    # As with the real ones, an outage lasts longer than an id is fresh.
     monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.2)
+    monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.25)
     monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)

@@ -49,6 +49,8 @@ def test_no_sensor_is_forgotten() -> None:
         "EvaluationStatusSensor",
         "SeekrAlignmentSensor",
         "SeekrDataJobSensor",
+        "SeekrDeploymentSensor",
+        "SeekrFineTuneSensor",
         "UndeployStatusSensor",
     }
 

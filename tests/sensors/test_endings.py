@@ -112,7 +112,7 @@ def no_connection(service: Service, connection: Callable[..., str]) -> dict[str,
 def bad_gateway(service: Service, connection: Callable[..., str]) -> dict[str, Any]:
     service.job("alignment", "a-1", "PROCESSING")
     service.world.add_fault({"action": "status", "status": 502, "skip": 1})
-    return {"timeout": 0.6}
+    return {"timeout": 1.5}
 
 
 def timeout(service: Service, connection: Callable[..., str]) -> dict[str, Any]:

@@ -133,11 +133,11 @@ def test_the_detail_may_know_the_model(service: Service, wait: Callable[..., Run
 def test_an_unknown_word_is_waited_out_and_told_once(
     service: Service, wait: Callable[..., Run], logs: Logs, mode: str
 ) -> None:
-    service.job("alignment", "a-1", ("DREAMING", 0.3), "READY")
+    service.job("alignment", "a-1", ("DREAMING", 4), "READY", step=1)
     done = wait(mode)
     assert done.value["status"] == "READY"
     assert sum("unknown status 'DREAMING'" in text for text in logs.at("warning")) == 1
-    assert service.asked() > 2
+    assert service.asked() == 5
 
 
 @EVERY_MODE
@@ -209,7 +209,7 @@ def test_a_deployment_that_falls_back_has_failed(
     make_service: Callable[..., Service], wait: Callable[..., Run], mode: str, last: str
 ) -> None:
     make_service(nugen_revision="C").job(
-        "deployment", "m-1", ("UNDEPLOYED", 0.05), ("DEPLOYING", 0.15), last, overrides={"result": None}
+        "deployment", "m-1", ("UNDEPLOYED", 1), ("DEPLOYING", 2), last, step=1, overrides={"result": None}
     )
     done = wait(mode, DeployStatusSensor, model_id="m-1")
     assert done.ending is final(JobFailedError)
@@ -256,7 +256,7 @@ def test_a_deployment_in_revision_c(make_service: Callable[..., Service], wait: 
             "data_job_id",
             ("file_processing", "needs_review"),
             {"status_message": "page 7"},
-            r"page 7): a person must look",
+            "page 7): a person must act on the data job",
         ),
         (
             SeekrFineTuneSensor,
@@ -325,7 +325,7 @@ def test_a_team_sees_its_own_jobs_only(
 
 
 @EVERY_MODE
-@pytest.mark.usefixtures("hurry")
+@pytest.mark.usefixtures("quick_retries")
 def test_a_fresh_id_may_be_missing_at_first(service: Service, wait: Callable[..., Run], mode: str) -> None:
     service.job("alignment", "a-1", "READY")
     service.world.add_fault({"action": "status", "status": 404, "times": 1})

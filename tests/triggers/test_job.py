@@ -326,6 +326,9 @@ async def test_every_kind_of_job_can_be_waited_for(service: Service, kind: str) 
         "seekr.alignment": ("seekr_alignment", "completed"),
         "seekr.data_job": ("data_job", "completed"),
         "seekr.data_job_files": ("data_job", "ready_to_start"),
+        "seekr.fine_tune": ("fine_tune", "completed"),
+        "seekr.deployment": ("seekr_deployment", "Active"),
+        "seekr.demotion": ("seekr_deployment", "Inactive"),
     }[kind]
     service.job(simulated, "j-1", word)
     ended = await ending(trigger(kind, "j-1"))

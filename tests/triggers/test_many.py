@@ -72,7 +72,7 @@ async def test_a_cancelled_wait_gives_back_what_it_holds(service: Service) -> No
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    assert not any(client_module._clients.values())
+    assert not any(client_module.clients.in_use())
     assert len(asyncio.all_tasks()) == 1
 
 

@@ -40,13 +40,11 @@ def http(status: int, body: Any = None, retry_after: str | None = None) -> error
 
 def tell(wait: Waiter[Any], event: Any, after: float) -> Decision:
     """
-    Feed one event: a status word, a payload, an error, or whether the connection changed.
+    Feed one event: a status word, a payload or an error.
 
     :param after: seconds since the wait began.
     """
     now = T0 + after
-    if isinstance(event, bool):
-        return wait.on_reread(event, now)
     if isinstance(event, errors.ApiError):
         return wait.on_error(wait.next_call(), event, now)
     payload = {"model_id": "m-1", "status": event} if isinstance(event, str) else event

@@ -37,7 +37,7 @@ failures = st.one_of(
     st.builds(http, st.sampled_from([401, 401, 404, 404, 408, 429, 500, 502, 503]), st.just({"detail": "x"}), headers),
     st.builds(http, st.sampled_from([302, 400, 403, 404]), st.sampled_from([{"detail": "Not Found"}, {"detail": "x"}])),
 )
-events = st.tuples(payloads | failures, st.booleans() | failures, st.floats(0, 120))
+events = st.tuples(payloads | failures, st.floats(0, 120))
 wanted = st.builds(
     WaitSettings,
     poke_interval=st.sampled_from([0.0, 1.0, 60.0, 3600.0]) | st.floats(0, 100_000),
@@ -65,28 +65,20 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
     ends = [end for end in (wanted.deadline, wanted.execution_deadline) if end is not None]
     now = T0 + wait.first_sleep(T0)
     assert not ends or now <= max(T0, min(ends))
-    decision, rereads, polls = Decision(), 0, 0
-    for event, reread, took in events:
-        if decision.reread:
-            rereads += 1
-            happened = reread
-        else:
-            polls += 1
-            happened = event
+    polls = 0
+    for event, took in events:
+        polls += 1
         now += took
-        decision = tell(wait, happened, now - T0)
+        decision = tell(wait, event, now - T0)
         if decision.result:
             assert WaitResult.from_event(json.loads(json.dumps(decision.result.to_event()))) == decision.result
-            assert not decision.reread
             assert not decision.sleep
             return
-        assert not (decision.reread and decision.sleep)
         if decision.sleep == 0:
-            # At once: the connection, then the poll with it, then the detail, once each and once more for the detail.
-            assert rereads + decision.reread <= 2
-            assert polls <= 4
+            # At once: the detail, or what the kind is supplemented with, once.
+            assert polls <= 2
         else:
-            rereads = polls = 0
+            polls = 0
             assert decision.sleep > 0
             assert not ends or now + decision.sleep <= min(ends) + 1e-6
         assert WaitState.from_json(json.loads(json.dumps(wait.state.to_json()))) == wait.state
@@ -94,13 +86,12 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
     if ends:
         # Whatever the last poll says, it is the last.
         now = max(now, min(ends))
-        for happened in (True, "PENDING") if decision.reread else ("PENDING",):
-            decision = tell(wait, happened, now - T0)
+        decision = tell(wait, "PENDING", now - T0)
         assert decision.result is not None
 
 
 @given(wanted=wanted, event=failures | payloads, late=st.floats(0, 1e6))
-def test_after_its_deadline_a_wait_goes_on_only_to_read_the_connection_or_the_detail_once(
+def test_after_its_deadline_a_wait_goes_on_only_to_read_the_detail_once(
     wanted: WaitSettings, event: Any, late: float
 ) -> None:
     end = min(filter(None, (wanted.deadline, wanted.execution_deadline)), default=T0)
@@ -108,9 +99,9 @@ def test_after_its_deadline_a_wait_goes_on_only_to_read_the_connection_or_the_de
     decision, after, polls = Decision(), end - T0 + late, 0
     while decision.result is None:
         assert decision.sleep == 0
-        decision = tell(wait, True if decision.reread else event, after)
+        decision = tell(wait, event, after)
         polls += 1
-        assert polls <= 4
+        assert polls <= 2
 
 
 def test_a_budget_is_written_for_people() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.errors import retry_after_seconds
 from airflow_provider_nugen.api.nugen import endpoints, jobs
-from airflow_provider_nugen.waiting.result import Decision, Outcome
+from airflow_provider_nugen.waiting.result import Outcome
 from airflow_provider_nugen.waiting.schedule import (
     FIRST_RETRY,
     MAX_RETRY_INTERVAL,
@@ -59,10 +59,8 @@ def test_a_fresh_id_that_becomes_visible_is_waited_for() -> None:
     assert (decision.result, decision.sleep) == (None, 60)
 
 
-def test_a_401_asks_for_the_connection_and_ends_the_wait_if_it_is_unchanged() -> None:
-    wait = waiter()
-    assert tell(wait, http(401, {"detail": "bad key"}), 0) == Decision(reread=True)
-    ending = end_of(tell(wait, False, 0))
+def test_a_401_ends_a_wait_for_a_job_that_was_never_seen() -> None:
+    ending = end_of(tell(waiter(), http(401, {"detail": "bad key"}), 0))
     assert ending.outcome is Outcome.REJECTED
     assert "bad key" in ending.message
     assert "API key (password)" in ending.message
@@ -70,57 +68,42 @@ def test_a_401_asks_for_the_connection_and_ends_the_wait_if_it_is_unchanged() ->
 
 def test_a_key_that_was_accepted_before_is_refused_only_by_a_second_401() -> None:
     wait = waiter()
-    decision = feed(wait, (0, "PROCESSING"), (60, http(401, {"detail": "bad key"})), (60, False))
-    assert (decision.result, decision.reread, decision.sleep) == (None, False, FIRST_RETRY)
+    decision = feed(wait, (0, "PROCESSING"), (60, http(401, {"detail": "bad key"})))
+    assert (decision.result, decision.sleep) == (None, FIRST_RETRY)
     ending = end_of(tell(wait, http(401, {"detail": "bad key"}), 65))
     assert ending.outcome is Outcome.REJECTED
     assert "bad key" in ending.message
+
+
+def test_whoever_takes_a_wait_over_knows_of_the_first_401() -> None:
     wait = waiter()
-    feed(wait, (0, "PROCESSING"), (60, http(401)), (60, False), (65, "PROCESSING"))
-    assert tell(wait, http(401), 125).reread
+    feed(wait, (0, "PROCESSING"), (60, http(401)))
+    taken_over = waiter(state=WaitState.from_json(wait.state.to_json()))
+    assert end_of(tell(taken_over, http(401), 65)).outcome is Outcome.REJECTED
 
 
-def test_a_changed_connection_is_tried_at_once_and_a_second_401_is_final() -> None:
+@pytest.mark.parametrize("between", ["PROCESSING", TRANSPORT, http(502)], ids=["answer", "no answer", "502"])
+def test_a_401_after_something_else_is_a_first_one(between: Any) -> None:
     wait = waiter()
-    decision = feed(wait, (0, http(401)), (0, True))
-    assert (decision.result, decision.sleep, decision.reread) == (None, 0, False)
-    assert "connection has changed" in texts(decision, logging.INFO)[0]
-    assert end_of(tell(wait, http(401), 0)).outcome is Outcome.REJECTED
+    decision = feed(wait, (0, "PROCESSING"), (60, http(401)), (65, between), (125, http(401)))
+    assert (decision.result, decision.sleep > 0) == (None, True)
+    assert end_of(tell(wait, http(401), 130)).outcome is Outcome.REJECTED
 
 
-def test_each_run_of_401s_may_ask_for_the_connection_again() -> None:
-    wait = waiter()
-    feed(wait, (0, http(401)), (0, True), (0, "PROCESSING"))
-    assert tell(wait, http(401), 3600).reread
-
-
-def test_a_401_after_a_failure_that_passes_asks_for_the_connection_again() -> None:
-    wait = waiter()
-    assert feed(wait, (0, http(401)), (0, True), (0, http(502))).sleep > 0
-    assert tell(wait, http(401), 5).reread
-    assert end_of(tell(wait, False, 5)).outcome is Outcome.REJECTED
-
-
-def test_a_401_while_the_connection_cannot_be_read_asks_for_it_again_later() -> None:
-    wait = waiter()
-    unreadable = errors.TransportError("the connection could not be read (OperationalError).")
-    decision = feed(wait, (0, http(401)), (0, unreadable))
-    assert decision.sleep > 0
-    assert tell(wait, http(401), 5).reread
-    assert end_of(tell(wait, False, 5)).outcome is Outcome.REJECTED
-
-
-def test_a_connection_that_stays_unreadable_after_a_401_ends_the_wait_as_an_outage() -> None:
+def test_a_key_that_is_refused_now_and_then_ends_the_wait_as_an_outage() -> None:
     wait, after = waiter(), 0.0
-    while (decision := feed(wait, (after, http(401)), (after, TRANSPORT))).result is None:
+    decision = tell(wait, "PROCESSING", after)
+    for event in [http(401), TRANSPORT] * 50:
         after += decision.sleep
+        if (decision := tell(wait, event, after)).result is not None:
+            break
     assert end_of(decision).outcome is Outcome.UNREACHABLE
     assert after > MAX_OUTAGE
 
 
-def test_a_connection_that_is_gone_after_a_401_ends_the_wait() -> None:
+def test_a_connection_that_is_gone_ends_a_wait_for_a_job_that_was_never_seen() -> None:
     gone = errors.ConnectionSettingsError("there is no such connection.")
-    assert "no such connection" in end_of(feed(waiter(), (0, http(401)), (0, gone))).message
+    assert "no such connection" in end_of(tell(waiter(), gone, 0)).message
 
 
 PASSING = [
@@ -352,9 +335,9 @@ def test_only_5xx_of_the_status_route_count(error: errors.ApiError) -> None:
 
 
 def test_a_kind_without_a_detail_has_no_other_route() -> None:
-    wait = waiter(jobs.EVALUATION)
+    wait = waiter(jobs.DOCUMENT)
     feed(wait, *((after * 5.0, http(500)) for after in range(5)))
-    assert wait.next_call().endpoint is endpoints.EVALUATION_STATUS
+    assert wait.next_call().endpoint is endpoints.DOCUMENT_STATUS
 
 
 def test_a_detail_route_that_does_not_exist_ends_nothing_but_a_job_that_is_gone_does() -> None:

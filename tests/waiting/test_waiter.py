@@ -168,7 +168,7 @@ def test_without_deadlines_a_wait_goes_on() -> None:
 def test_trained_without_a_model_id_is_read_in_the_detail_once() -> None:
     wait = waiter()
     decision = tell(wait, {"status": "READY"}, 0)
-    assert (decision.result, decision.sleep, decision.reread) == (None, 0, False)
+    assert (decision.result, decision.sleep) == (None, 0)
     assert wait.next_call().endpoint is endpoints.ALIGNMENT_DETAIL
     ending = end_of(tell(wait, {"status": "READY", "aligned_model_id": "m-1"}, 1))
     assert ending.outcome is Outcome.SUCCEEDED
@@ -200,11 +200,12 @@ def test_a_detail_that_cannot_be_read_now_is_asked_for_again() -> None:
     assert end_of(tell(wait, "READY", 6)).outcome is Outcome.SUCCEEDED
 
 
-def test_a_401_of_the_detail_asks_for_the_connection_too() -> None:
+def test_a_401_of_the_detail_ends_the_wait_only_after_the_second() -> None:
     wait = waiter()
-    assert feed(wait, (0, {"status": "READY"}), (1, http(401))).reread
-    tell(wait, True, 1)
-    assert end_of(tell(wait, "READY", 1)).outcome is Outcome.SUCCEEDED
+    assert feed(wait, (0, {"status": "READY"}), (1, http(401))).sleep == FIRST_RETRY
+    assert end_of(tell(wait, "READY", 6)).outcome is Outcome.SUCCEEDED
+    ended = feed(waiter(), (0, {"status": "READY"}), (1, http(401)), (6, http(401, {"detail": "bad key"})))
+    assert "reading it failed: HTTP 401: bad key" in end_of(ended).message
 
 
 def test_a_detail_that_is_not_there_for_a_kind_is_not_asked_for() -> None:
@@ -286,7 +287,7 @@ def test_the_same_text_ends_a_run_of_failures() -> None:
     respond(wait, same, T0)
     wait.on_error(wait.next_call(), TRANSPORT, T0 + 60)
     assert "can be read again" in texts(respond(wait, same, T0 + 65))[0]
-    assert (wait.state.failures, wait.state.failing_since, wait.state.reread) == (0, None, False)
+    assert (wait.state.failures, wait.state.failing_since) == (0, None)
 
 
 def test_the_same_text_does_not_hide_the_deadline_or_that_a_job_is_stuck() -> None:

@@ -47,8 +47,7 @@ def _read_data_job(answer: DataJob, job_status: JobStatus, previous: str | None)
     job_status = replace(job_status, reason=answer.status_message or job_status.reason)
     word = answer.status.upper()
     if word == "NEEDS_REVIEW":
-        said = f" ({job_status.reason})" if job_status.reason else ""
-        reason = f"{_what_needs_review(answer)}{said}: a person must act on the data job in SeekrFlow"
+        reason = f"{_what_needs_review(answer, job_status.reason)}: a person must act on the data job in SeekrFlow"
         return replace(job_status, needs_action=True, reason=reason)
     if word == "READY_TO_START" and job_status.state is RUNNING:
         return replace(
@@ -58,19 +57,31 @@ def _read_data_job(answer: DataJob, job_status: JobStatus, previous: str | None)
     return job_status
 
 
-def _what_needs_review(answer: DataJob) -> str:
-    """Return what a person must see to: the service's word is the same for all of these."""
+def _what_needs_review(answer: DataJob, reason: str) -> str:
+    """
+    Return what a person must see to: the service's word is the same for all of these.
+
+    :param answer: the data job. That it has no files, or which of them failed, is stated.
+    :param reason: the service's own reason, if it gives one: it goes before what can only be guessed.
+    """
+    said = f" ({reason})" if reason else ""
+    if answer.files is not None and not answer.files:
+        return f"it has no files yet{said}"
+    failed = [file for file in answer.files or () if (file.status or "").upper() == "FAILED" or file.suggested_fix]
+    if failed:
+        return (
+            "files need a review: "
+            + "; ".join(
+                f"{file.name or file.file_id!r} is {file.status or 'not usable'}"
+                + (f" ({file.suggested_fix})" if file.suggested_fix else "")
+                for file in failed
+            )
+            + said
+        )
+    if reason:
+        return reason
     if answer.files is None:
         return "its files need a review, or it has no files or no system prompt"
-    if not answer.files:
-        return "it has no files yet"
-    failed = [file for file in answer.files if (file.status or "").upper() == "FAILED" or file.suggested_fix]
-    if failed:
-        return "files need a review: " + "; ".join(
-            f"{file.name or file.file_id!r} is {file.status or 'not usable'}"
-            + (f" ({file.suggested_fix})" if file.suggested_fix else "")
-            for file in failed
-        )
     if answer.system_prompt:
         return "its files need a review"
     seen = all(file.status for file in answer.files)
