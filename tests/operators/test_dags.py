@@ -12,6 +12,7 @@ from airflow.sdk import DAG, BaseOperator
 from sensors import harness
 
 from airflow_provider_nugen.operators import nugen, seekr
+from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.start import StartOperator
 
 try:
@@ -28,19 +29,42 @@ OPERATORS = [
     for cls in vars(module).values()
     if inspect.isclass(cls)
     and issubclass(cls, BaseOperator)
-    and cls.__module__ == module.__name__
+    and cls.__module__.startswith(module.__name__)
     # The bases have nothing of their own to say.
     and cls.__name__ not in BASES
 ]
 #: Arguments that choose what an operator does, not with what.
-SWITCHES = {"early", "wait_for"}
+SWITCHES = {
+    "early",
+    "wait_for",
+    "wait_for_completion",
+    "deferrable",
+    "timeout",
+    "min_samples",
+    "max_tokens",
+    "temperature",
+    "max_answer_length",
+    "log_answers",
+}
+#: Arguments of which an operator takes either the one or the other.
+ALTERNATIVES = {"messages": "prompts", "model": "deployment_id"}
+
+
+def declared(cls: type[BaseOperator]) -> list[str]:
+    """Return the arguments that a class declares itself; those of chat operators are declared by their base."""
+    classes = [cls, AskModelOperator] if issubclass(cls, AskModelOperator) else [cls]
+    parameters = [p for one in classes for p in inspect.signature(inspect.unwrap(one.__init__)).parameters.values()]
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 def own_arguments(cls: type[BaseOperator]) -> dict[str, Any]:
     """Make up templates for the arguments that a class declares itself."""
-    parameters = inspect.signature(inspect.unwrap(cls.__init__)).parameters.values()
-    names = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-    return {name: f"{{{{ params.{name} }}}}" for name in names if name not in SWITCHES}
+    return {name: f"{{{{ params.{name} }}}}" for name in declared(cls) if name not in SWITCHES}
+
+
+def compatible(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Leave out those of which an operator takes another one instead."""
+    return {name: value for name, value in arguments.items() if ALTERNATIVES.get(name) not in arguments}
 
 
 @pytest.mark.parametrize("cls", OPERATORS)
@@ -51,7 +75,9 @@ def test_all_that_is_sent_can_be_a_template(cls: type[BaseOperator]) -> None:
     if issubclass(cls, StartOperator):
         arguments["poke_interval"] = "{{ params.poke_interval }}"
     assert set(arguments) == set(cls.template_fields)
-    task = cls(task_id="t", **arguments)
+    task = cls(task_id="t", **compatible(arguments))
+    for name in set(arguments) - set(compatible(arguments)):
+        setattr(task, name, arguments[name])
     values = {name: f"rendered {name}" for name in arguments}
     task.render_template_fields({"params": values}, task.get_template_env())  # type: ignore[typeddict-item]
     assert {name: getattr(task, name) for name in arguments} == values
@@ -59,7 +85,7 @@ def test_all_that_is_sent_can_be_a_template(cls: type[BaseOperator]) -> None:
 
 @pytest.mark.parametrize("cls", OPERATORS)
 def test_the_scheduler_can_store_it_also_mapped(cls: type[BaseOperator]) -> None:
-    arguments = own_arguments(cls)
+    arguments = compatible(own_arguments(cls))
     expanded, *others = arguments
     with DAG(dag_id="d", schedule=None, default_args={"poke_interval": "{{ params.poke_interval }}"}) as dag:
         cls(task_id="single", **arguments)
@@ -120,6 +146,7 @@ def test_the_interval_can_be_a_template(make_service: Callable[..., Service], ke
 @pytest.mark.parametrize("cls", OPERATORS)
 def test_the_documentation_names_each_argument(cls: type[BaseOperator]) -> None:
     doc = inspect.getdoc(cls) or ""
-    for name in (*own_arguments(cls), *(SWITCHES & set(inspect.signature(inspect.unwrap(cls.__init__)).parameters))):
-        assert f":param {name}:" in doc
+    said = doc + (inspect.getdoc(AskModelOperator) or "" if issubclass(cls, AskModelOperator) else "")
+    for name in declared(cls):
+        assert f":param {name}:" in said
     assert "XCom" in doc

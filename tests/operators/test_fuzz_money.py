@@ -344,8 +344,9 @@ class Money(RuleBasedStateMachine):
     def try_it(self, index: int, trouble: str, dies: str, skew: int, list_is_down: bool) -> None:
         """Run a try, and judge it."""
         task, service = self._task(index), self.service
+        if task.try_number > task.max_tries:
+            return  # Airflow makes no more of them, unless the task is cleared
         task.try_number += 1
-        task.max_tries = max(task.max_tries, task.try_number - 1)
         service.trouble, service.worker_skew, service.list_is_down = trouble, skew, list_is_down
         service.owner, service.version = task.owner, task.version
         if isinstance(task.store, DyingStore):
