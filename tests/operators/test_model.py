@@ -164,7 +164,7 @@ def test_what_is_deployed_for_the_automatic_evaluation_is_not_adopted(slept: lis
     hook.answers["get_deployment_status"] = [*word("DEPLOYED"), *word("UNDEPLOYED")]
     assert start(hook, try_number=2, store=Store()) == {"model_id": MODEL}
     assert slept == [30.0, 30.0, 30.0]
-    with pytest.raises(NotReadyError, match="automatic evaluation of alignment 'a-1'.*wait_for='evaluation'.*10 min"):
+    with pytest.raises(NotReadyError, match=r"automatic evaluation of alignment 'a-1'.*wait_for='evaluation'.*10 min"):
         start(evaluated(revision, *["EVALUATING"] * 30))
 
 
