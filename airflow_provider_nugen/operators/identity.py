@@ -101,8 +101,9 @@ class JobRecord:
         self.key: str = identity.key
         if self._entry is entry and entry:
             self.key = entry.get("identity") or identity.name_1_0
-        # Without a store nothing is known of what earlier tries did, so the attempts' jobs are told by name alone.
-        self.name_key: str = identity.task_key if adopt and self._store is None else self.key
+        #: Nothing is known of what earlier tries did; to be adopted, a job from before a clear is told by name alone.
+        self._is_blind = self._store is None or (adopt and not entry and not task_state_survives_clear())
+        self.name_key: str = identity.task_key if adopt and self._is_blind else self.key
         self._doubt = self.may_have_sent
 
     @property
@@ -138,12 +139,18 @@ class JobRecord:
     @property
     def may_have_sent(self) -> bool:
         """An earlier try may have started a job without having learned its id."""
-        return bool(self._entry.get("sending")) if self.has_store else not self._identity.is_first_try
+        return not self._identity.is_first_try if self._is_blind else bool(self._entry.get("sending"))
 
     @property
     def sent(self) -> Sent:
         """What is known of the requests that may have started a job."""
         return _sent(self._entry)
+
+    @property
+    def run_started(self) -> float | None:
+        """When the run began for which the request was sent; clearing a task of a run that is over starts it again."""
+        starts = (self._identity.run_started, self._entry.get("run_started"))
+        return min((start for start in starts if start is not None), default=None)
 
     def seconds_since_sent(self, now: float | None) -> float:
         """
@@ -177,6 +184,7 @@ class JobRecord:
             first_sent=first,
             last_sent=now,
             sent_at=time.time(),
+            run_started=self.run_started,
             listed=None if before is None else list(before),
         )
 

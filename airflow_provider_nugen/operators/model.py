@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
+from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.models import TaskStatus
@@ -28,14 +28,10 @@ if TYPE_CHECKING:
 
 class TurnError(Exception):
     """
-    The service refuses the request because the model is in between two states.
+    The request has to be sent later, because the model is in between two states.
 
-    :param refusal: how the service said so.
+    The message says how the service said so.
     """
-
-    def __init__(self, refusal: ApiError) -> None:
-        super().__init__(str(refusal))
-        self.refusal = refusal
 
 
 class ModelOperator(StartOperator):
@@ -98,14 +94,13 @@ class ModelOperator(StartOperator):
                 left = since + self.turn_timeout - time.time()
                 if left <= 0:
                     raise NotReadyError(
-                        f"{e.refusal} The service has refused this for {self.turn_timeout / 60:g} minutes. A retry "
-                        "asks again.",
+                        f"{e} It has been so for {self.turn_timeout / 60:g} minutes. A retry asks again.",
                         service=self.kind.service.name,
                         conn_id=self.conn_id,
                         job_id=model_id,
                     ) from None
-                refusal, pause = e.refusal, min(self.turn_interval, left)
-            self.log.info("Asking again in %.0f s: %s", pause, refusal)
+                reason, pause = str(e), min(self.turn_interval, left)
+            self.log.info("Asking again in %.0f s: %s", pause, reason)
             if self.deferrable:
                 # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
                 from airflow.providers.standard.triggers.temporal import DateTimeTrigger
@@ -129,7 +124,8 @@ class DeployOperator(ModelOperator):
     """
     Deploys a model.
 
-    What runs is adopted, whoever has started it; else the request is sent again: a model is deployed or not.
+    What runs is adopted, whoever has started it; else the request is sent again: a model is deployed or not. But what
+    the alignment has deployed for its automatic evaluation is torn down after it, so its end is waited for.
 
     :param early: deploy the newest checkpoint of a training that still runs.
     """
@@ -156,7 +152,10 @@ class DeployOperator(ModelOperator):
                     job_id=record.job_id,
                 )
             self.log.warning("An earlier try started %s, which goes on and is billed.", subject)
+        is_own = record.job_id == model_id or record.may_have_sent
         if not identity.is_first_try and self._adopt(model_id):
+            if not is_own:
+                self._check_that_it_stays(model_id)
             record.record_started(model_id)
             return True
         self.check_not_killed()
@@ -168,6 +167,8 @@ class DeployOperator(ModelOperator):
             if not e.maybe_processed:
                 record.record_not_sent()
             self._adopt_despite(e, model_id)
+            if not (is_own or e.maybe_processed):
+                self._check_that_it_stays(model_id)
         else:
             self.log.info("Started %s.", self.kind.subject(model_id))
         record.record_started(model_id)
@@ -180,6 +181,48 @@ class DeployOperator(ModelOperator):
             return False
         self.log.info("Going on with %s, which is there already: %s.", self.kind.subject(model_id), deployment.status)
         return True
+
+    def _check_that_it_stays(self, model_id: str) -> None:
+        """
+        Check that a deployment, which this task has not requested, is not that of an automatic evaluation.
+
+        :raises TurnError: if it is: the service will tear it down.
+        """
+        try:
+            alignment = self._alignment_of(model_id)
+            if alignment is None or not self._is_being_evaluated(alignment):
+                return
+        except ApiError as e:
+            self.log.warning(
+                "This task did not request the deployment of model %r. Whether the model's alignment did, for its "
+                "automatic evaluation, after which the service undeploys the model, is not known: %s If there is a "
+                "benchmark, wait for the alignment with wait_for='evaluation' before deploying.",
+                model_id,
+                e,
+            )
+            return
+        raise TurnError(
+            f"Model {model_id!r} is deployed for the automatic evaluation of {jobs.ALIGNMENT.subject(alignment)}, and "
+            "will be undeployed after it. Waiting for the alignment with wait_for='evaluation' avoids this."
+        )
+
+    def _alignment_of(self, model_id: str) -> str | None:
+        """Return the alignment that the model comes from, if it is known."""
+        try:
+            return self.hook.request(endpoints.MODEL_ALIGNMENT.call(model_id=model_id))
+        except InvalidInputError:  # only revision C has it; the list of revision B has the models
+            listed = self.hook.request(endpoints.LIST_ALIGNMENTS.call())
+            return next((item.alignment_id for item in listed if item.model_id == model_id), None)
+
+    def _is_being_evaluated(self, alignment_id: str) -> bool:
+        alignment = self.hook.request(jobs.ALIGNMENT.call(alignment_id))
+        if alignment.status.upper() in ("DEPLOYING", "EVALUATING"):
+            return True
+        # It can say READY all the time.
+        if alignment.evaluation_id is None or alignment.status.upper() == "EVALUATED":
+            return False
+        evaluation = self.hook.request(jobs.EVALUATION.call(alignment.evaluation_id))
+        return jobs.EVALUATION.reading(evaluation).state is RUNNING
 
     def _adopt_despite(self, error: ApiError, model_id: str) -> None:
         """
@@ -206,7 +249,7 @@ class DeployOperator(ModelOperator):
         if word := submissions.current_status(error.problem):
             state = None if word in ("UNDEPLOYED", "UNDEPLOYING") else jobs.DEPLOYMENT.state(word)
             if state not in (RUNNING, SUCCEEDED):
-                raise TurnError(error)
+                raise TurnError(str(error))
             self.log.info("%s is there already: %s.", self.kind.subject(model_id), word)
         elif not self._adopt(model_id):
             raise error
@@ -238,7 +281,7 @@ class UndeployOperator(ModelOperator):
             return undeployment is not None
         word = submissions.current_status(refusal.problem) or (deployment.status.upper() if deployment else "")
         if refusal.status in (400, 409) and word not in ("", "DEPLOYED", "COMPLETED"):
-            raise TurnError(refusal)
+            raise TurnError(str(refusal))
         raise refusal
 
     def _cancel(self, *args: Any) -> None:

@@ -253,6 +253,12 @@ class StartOperator(WaitsForJob, ServiceOperator):
         else:
             self.log.info("Cancelled %s.", subject)
 
+    def failed(self, error: ApiError) -> ProviderError:
+        """Build the exception that ends the task; what a killed task did not send, a retry may send."""
+        if isinstance(error, TaskKilledError):
+            return ProviderError(str(error), service=self.hook_class.service.name, conn_id=self.conn_id)
+        return super().failed(error)
+
     def check_not_killed(self) -> None:
         """
         Check that nobody has ended the task; to be called right before a request that costs money.

@@ -237,7 +237,7 @@ class SubmitOperator(StartOperator):
         return None
 
     def _match(self, attempt: Attempt, jobs: JobList, inputs: Mapping[str, Any], sent: Sent | None = None) -> JobMatch:
-        record, begin = attempt.record, attempt.identity.run_started
+        record, begin = attempt.record, attempt.record.run_started
         if begin is not None and jobs.now is not None:
             # The worker's clock is close to Airflow's, so this is what the service's said; rather too early.
             begin = min(begin, begin + jobs.now - time.time())

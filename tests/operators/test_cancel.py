@@ -8,14 +8,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tenacity.nap
 from sensors import harness
 
-from airflow_provider_nugen.compat import AirflowTaskTimeout
-from airflow_provider_nugen.exceptions import JobCancelledError
-from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator, UndeployModelOperator
+try:
+    from airflow.sdk.exceptions import TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import TaskDeferred
+
+from airflow_provider_nugen.compat import AirflowFailException, AirflowTaskTimeout
+from airflow_provider_nugen.exceptions import JobCancelledError, ProviderError
+from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator, DeployModelOperator, UndeployModelOperator
 from airflow_provider_nugen.operators.seekr import (
     SeekrCancelAlignmentOperator,
     SeekrCreateAlignmentOperator,
@@ -128,6 +135,42 @@ def test_a_task_that_does_not_wait_cancels_nothing(service: Service, key: str) -
     harness.on_worker(task, task.execute, context=life.context)
     task.on_kill()
     assert len(service.live("seekr_alignment")) == 1
+
+
+def test_a_task_that_has_deferred_cancels_nothing(service: Service, key: str) -> None:
+    # SIGTERM can come between the deferral and the end of the process; the wait goes on in the triggerer.
+    life = Life(lambda: seekr(deferrable=True), key)
+    life.begin()
+    task = life.make()
+    with pytest.raises(TaskDeferred):
+        harness.on_worker(task, task.execute, context=life.context)
+    task.on_kill()
+    assert len(service.live("seekr_alignment")) == 1
+    assert service.asked("seekr_cancel") == 0
+
+
+PAID: dict[str, tuple[Callable[..., Any], str]] = {
+    "seekr alignment": (seekr, "seekr_generate"),
+    "alignment": (lambda: CreateAlignmentOperator(task_id="align", retries=3, **ALIGNMENT), "create_alignment"),
+    "deployment": (lambda: DeployModelOperator(task_id="d", retries=3, model_id="trained-model"), "deploy"),
+}
+
+
+@pytest.mark.parametrize("name", PAID)
+def test_a_task_that_is_ended_during_a_pause_sends_nothing_more(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    make, operation = PAID[name]
+    service.trained()
+    service.fault("status", operation, status=429)
+    life = Life(make, key)
+    life.begin()
+    task = life.make()
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=lambda seconds: task.on_kill()))
+    with pytest.raises(ProviderError, match="was not sent") as raised:
+        harness.on_worker(task, task.execute, context=life.context)
+    assert not isinstance(raised.value, AirflowFailException), "it was not the task's fault: a retry may send it"
+    assert service.asked(operation) == 1
 
 
 def test_a_job_that_is_done_is_not_cancelled(make_service: Callable[..., Service], key: str) -> None:

@@ -8,9 +8,10 @@ of the model knows which task it was paid for. What a list shows is as unkind as
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate
 from types import SimpleNamespace
@@ -29,7 +30,11 @@ from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, Provide
 from airflow_provider_nugen.operators import identity as identity_module
 from airflow_provider_nugen.operators import submit as submit_module
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
-from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator, CreateEvaluationOperator
+from airflow_provider_nugen.operators.nugen import (
+    CreateAlignmentOperator,
+    CreateBenchmarkOperator,
+    CreateEvaluationOperator,
+)
 from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator, SeekrCreateDataJobOperator
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
@@ -38,6 +43,8 @@ from airflow_provider_nugen.operators.submit import SubmitOperator
 BEGIN = 1_770_000_000.0
 #: Seconds that the clock of a worker may differ from Airflow's, and the service's from that.
 WORKER_SKEW, SERVICE_SKEW = 50, 90
+#: Examples of each combination of a kind of job and a version of Airflow.
+EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 20)
 #: How one request of a try goes wrong.
 TROUBLES = ("none", "none", "none", "lost", "lost", "never arrived", "refused", "dies before", "dies after")
 
@@ -95,7 +102,7 @@ class Kind:
     show: Callable[[Job, str | None, str | None], dict[str, Any]]
     named: bool
     can_cancel: bool
-    loops: bool = True
+    adopts: bool = False
 
 
 def _alignment(job: Job, name: str | None, created: str | None) -> dict[str, Any]:
@@ -104,6 +111,10 @@ def _alignment(job: Job, name: str | None, created: str | None) -> dict[str, Any
 
 def _evaluation(job: Job, name: str | None, created: str | None) -> dict[str, Any]:
     return {"evaluation_id": job.id, "status": job.status, "created_at": created, **job.fields}
+
+
+def _benchmark(job: Job, name: str | None, created: str | None) -> dict[str, Any]:
+    return {"benchmark_id": job.id, "status": job.status, "created_at": created, **job.fields}
 
 
 def _seekr(job: Job, name: str | None, created: str | None) -> dict[str, Any]:
@@ -172,7 +183,37 @@ KINDS = {
         named=False,
         can_cancel=True,
     ),
+    "benchmark": Kind(
+        lambda task: CreateBenchmarkOperator(
+            task_id="t",
+            document_ids=[f"d-{task.airflow}-{task.run}-{task.loop}"],
+            num_questions=1 + task.version,
+            retries=task.retries,
+        ),
+        "create benchmark",
+        "list benchmarks",
+        "benchmarks",
+        "benchmark_id",
+        _benchmark,
+        named=False,
+        can_cancel=False,
+    ),
 }
+KINDS["alignment with a name of yours"] = replace(
+    KINDS["alignment"],
+    make=lambda task: CreateAlignmentOperator(
+        task_id="t", name="mine", base_model="m", document_ids=[f"d-{task.version}"], retries=task.retries
+    ),
+)
+KINDS["alignment, on_clear=adopt"] = replace(
+    KINDS["alignment"],
+    make=lambda task: CreateAlignmentOperator(
+        task_id="t", base_model="m", document_ids=[f"d-{task.version}"], retries=task.retries, on_clear="adopt"
+    ),
+    adopts=True,
+)
+#: What lists show of that with which a job was created.
+INPUTS = ("model_id", "benchmark_id", "document_ids", "num_questions")
 NAMES: dict[str, Callable[[str], str | None]] = {
     "whole": lambda name: name,
     "truncated": lambda name: name[:24],
@@ -241,7 +282,7 @@ class Service:
             f"job-{len(self.jobs)}",
             self.owner,
             call.values.get("name"),
-            {name: call.values.get(name) for name in ("model_id", "benchmark_id")},
+            {name: call.values.get(name) for name in INPUTS},
             self.now,
             self.version,
         )
@@ -344,8 +385,9 @@ class Money(RuleBasedStateMachine):
     def try_it(self, index: int, trouble: str, dies: str, skew: int, list_is_down: bool) -> None:
         """Run a try, and judge it."""
         task, service = self._task(index), self.service
+        if task.try_number > task.max_tries:
+            return  # Airflow makes no more of them, unless the task is cleared
         task.try_number += 1
-        task.max_tries = max(task.max_tries, task.try_number - 1)
         service.trouble, service.worker_skew, service.list_is_down = trouble, skew, list_is_down
         service.owner, service.version = task.owner, task.version
         if isinstance(task.store, DyingStore):
@@ -404,8 +446,8 @@ class Money(RuleBasedStateMachine):
         """Change the DAG file."""
         self._task(index).retries = retries
 
-    @rule(index=st.integers(0, 9), restarts=st.booleans())
-    def clear(self, index: int, restarts: bool) -> None:
+    @rule(index=st.integers(0, 9), restarts=st.booleans(), keeps_state=st.booleans())
+    def clear(self, index: int, restarts: bool, keeps_state: bool) -> None:
         """Clear a task that does not run; of a run that is over, which is started again."""
         task = self._task(index)
         before = task.owner
@@ -413,7 +455,14 @@ class Money(RuleBasedStateMachine):
         if restarts:
             self.service.now += 1
             task.started = self.service.now
-        if task.owner != before and task.store is not None and not self.is_3_4:
+        survives = task.store is not None and (keeps_state or not self.is_3_4)
+        if (survives and self.is_3_4) or (self.kind.adopts and (survives or not restarts)):
+            # The task goes on with its job, which so becomes that of the cleared task.
+            for job in self.service.jobs.values():
+                job.owner = task.owner if job.owner == before else job.owner
+            if survives:
+                return
+        elif task.owner != before and task.store is not None and not self.is_3_4:
             stored = task.store.get(self._key(task)) or {}
             if (job_id := stored.get("job_id")) and self.service.jobs[job_id].is_live:
                 self.cleared[job_id] = task
@@ -447,6 +496,8 @@ class Money(RuleBasedStateMachine):
             like.loop = 0
         self._add(like.airflow, like=like, loop=(like.loop or 0) + 1)
 
+    # Before Airflow 3.3 it is not known what was submitted: there a job is told by its name alone.
+    @precondition(lambda self: self.has_store or self.kind.named)
     @rule(index=st.integers(0, 9))
     def change_the_inputs(self, index: int) -> None:
         """Let the templates render to something else."""
@@ -476,7 +527,7 @@ class Money(RuleBasedStateMachine):
                 job_id,
                 ("somebody else",),
                 "A name of theirs",
-                {"model_id": "x", "benchmark_id": "x"},
+                {"model_id": "x", "benchmark_id": "x", "document_ids": ["x"], "num_questions": 1},
                 self.service.now,
                 0,
             )
@@ -527,7 +578,7 @@ def run(kind: str, airflow: str, patch: pytest.MonkeyPatch, **options: Any) -> N
             machine,
             settings=settings(
                 **{
-                    "max_examples": 30,
+                    "max_examples": EXAMPLES,
                     "stateful_step_count": 25,
                     "deadline": None,
                     "suppress_health_check": list(HealthCheck),
@@ -546,14 +597,17 @@ def test_one_job_per_task_whatever_happens(monkeypatch: pytest.MonkeyPatch, kind
 # The faults that a day of malice found, put back: the test must find each.
 
 
-def identity_with(patch: pytest.MonkeyPatch, change: Callable[[Any], None]) -> None:
-    """Change the context that an identity is made of."""
+def identity_with(
+    patch: pytest.MonkeyPatch, change: Callable[[Any], None], after: Callable[[TaskIdentity], None] = lambda self: None
+) -> None:
+    """Change the context that an identity is made of, and the identity."""
     original = TaskIdentity.__init__
 
     def init(self: TaskIdentity, context: Any) -> None:
         context = {**context, "ti": SimpleNamespace(**vars(context["ti"]))}
         change(context)
         original(self, context)
+        after(self)
 
     patch.setattr(TaskIdentity, "__init__", init)
 
@@ -599,6 +653,26 @@ FAULTS: dict[str, tuple[str, str, Callable[[pytest.MonkeyPatch], Any]]] = {
             "result",
             lambda self: submission_module.JobList(tuple(self._jobs.values()), "", self._now),
         ),
+    ),
+    "8: a cut or missing name is another name": (
+        "alignment",
+        "3.3",
+        lambda patch: patch.setattr(submission_module, "_may_be_cut", lambda listed, name: False),
+    ),
+    "8: a hidden name of yours is another name": (
+        "alignment with a name of yours",
+        "3.3",
+        lambda patch: patch.setattr(submission_module, "_may_be_named", lambda listed, name: listed == name),
+    ),
+    "a job from before a clear is not adopted": (
+        "alignment, on_clear=adopt",
+        "3.1",
+        lambda patch: identity_with(patch, lambda context: None, lambda self: setattr(self, "task_key", self.key)),
+    ),
+    "the run's new start hides what was sent before a clear": (
+        "alignment, on_clear=adopt",
+        "3.3",
+        lambda patch: patch.setattr(JobRecord, "run_started", property(lambda self: self._identity.run_started)),
     ),
     "8: what was listed before is forgotten": (
         "seekr alignment",

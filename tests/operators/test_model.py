@@ -138,6 +138,71 @@ def test_400_alone_is_answered_by_the_models_own_status(slept: list[float]) -> N
     assert isinstance(raised.value, AirflowFailException)
 
 
+def evaluated(revision: str, *words: str) -> Hook:
+    """Make a service at which the model is deployed, and its alignment says one word after the other."""
+    alignments = [(200, {"alignment_id": "a-1", "model_id": MODEL, "status": status}) for status in words]
+    return Hook(
+        revision,
+        deploy_model=[(400, "Model cannot be redeployed. Current status: DEPLOYED")] * (len(words) - 1)
+        + [(200, MODEL)],
+        get_model_detail=[(200, {"model_id": MODEL, "alignment_id": "a-1", "deployment_status": "DEPLOYED"})],
+        list_alignments=[
+            (200, {"alignment_projects": [{"alignment_id": "a-1", "model_id": MODEL, "status": "READY"}]})
+        ],
+        get_alignment_status=alignments,
+    )
+
+
+@pytest.mark.parametrize("revision", ["B", "C"])
+def test_what_is_deployed_for_the_automatic_evaluation_is_not_adopted(slept: list[float], revision: str) -> None:
+    hook = evaluated(revision, "DEPLOYING", "EVALUATING", "EVALUATED")
+    assert start(hook) == {"model_id": MODEL}
+    assert hook.asked.count("deploy_model") == 3
+    assert slept == [30.0, 30.0]
+    # Also if a try before this one was refused.
+    hook = evaluated(revision, "EVALUATING", "EVALUATED")
+    hook.answers["get_deployment_status"] = [*word("DEPLOYED"), *word("UNDEPLOYED")]
+    assert start(hook, try_number=2, store=Store()) == {"model_id": MODEL}
+    assert slept == [30.0, 30.0, 30.0]
+    with pytest.raises(NotReadyError, match=r"automatic evaluation of alignment 'a-1'.*wait_for='evaluation'.*10 min"):
+        start(evaluated(revision, *["EVALUATING"] * 30))
+
+
+def test_an_alignment_that_says_ready_while_it_is_evaluated_is_told_by_its_evaluation(slept: list[float]) -> None:
+    hook = evaluated("C", "READY", "READY")
+    for _, body in hook.answers["get_alignment_status"]:
+        body["evaluation_id"] = "e-1"
+    hook.answers["get_evaluation_status"] = [(200, {"evaluation_id": "e-1", "status": "PROCESSING"})]
+    assert start(hook) == {"model_id": MODEL}
+    assert slept == [30.0]
+
+
+def test_an_own_deployment_goes_on_whatever_is_evaluated(slept: list[float]) -> None:
+    store = Store()
+    start(Hook(deploy_model=[(200, MODEL)]), store=store)
+    hook = evaluated("C", "EVALUATING", "EVALUATING")
+    hook.answers["get_deployment_status"] = word("DEPLOYED")
+    assert start(hook, try_number=2, store=store) == {"model_id": MODEL}
+    assert not slept
+
+
+@pytest.mark.parametrize("status", ["READY", "EVALUATED", "COMPLETED"])
+def test_what_is_not_evaluated_is_adopted_at_once(slept: list[float], status: str, logs: Any) -> None:
+    hook = evaluated("C", status, status)
+    assert start(hook) == {"model_id": MODEL}
+    assert hook.asked.count("deploy_model") == 1
+    assert not slept
+    assert not any(MODEL in line for line in logs.at("warning"))
+
+
+def test_what_cannot_be_told_is_adopted_with_a_warning(slept: list[float], logs: Any) -> None:
+    hook = evaluated("C", "EVALUATING", "EVALUATING")
+    hook.answers["get_alignment_status"] = [(403, "Forbidden")]
+    assert start(hook) == {"model_id": MODEL}
+    (line,) = (line for line in logs.at("warning") if MODEL in line)
+    assert "wait_for='evaluation'" in line
+
+
 @pytest.mark.parametrize("store", [True, False], ids=["with store", "without store"])
 @pytest.mark.parametrize(
     ("deployment", "undeployment", "requests"),

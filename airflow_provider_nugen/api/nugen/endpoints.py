@@ -85,6 +85,14 @@ DEPLOYMENT_DETAIL = Endpoint(
     per_revision(B=f"{_V3}/models/deploy-model/{{model_id}}/status", C=f"{_V3}/models/{{model_id}}"),
     per_revision(B=models.TaskStatus.read, C=models.read_model_detail),
 )
+#: The id of the alignment that a model comes from, as revision C's detail of the model says; B has nothing like it.
+MODEL_ALIGNMENT = Endpoint(
+    NUGEN,
+    "get model detail",
+    "GET",
+    per_revision(B=None, C=f"{_V3}/models/{{model_id}}"),
+    models.read_alignment_id,
+)
 #: In revision C the progress of an undeployment is the status of the deployment.
 UNDEPLOYMENT_STATUS = Endpoint(
     NUGEN,

@@ -136,6 +136,12 @@ def read_model_detail(payload: object) -> TaskStatus:
     return read_undeployment(payload)
 
 
+def read_alignment_id(payload: object) -> str | None:
+    """Return the alignment that a model comes from, where revision C's detail of the model names it."""
+    alignment_id = payload.get("alignment_id") if isinstance(payload, Mapping) else None
+    return alignment_id if isinstance(alignment_id, str) and alignment_id.strip() else None
+
+
 class EvaluationStatus(NugenModel):
     """The status or the detail of an evaluation, in revision B's names."""
 
