@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_nugen.api.endpoint import RawResponse
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.failures import broken, too_large
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings

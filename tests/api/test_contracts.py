@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
+from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import jobs as seekr_jobs
 from airflow_provider_nugen.api.seekr import models as seekr_models

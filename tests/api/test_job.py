@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.job import FAILED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs
 from airflow_provider_nugen.api.nugen.models import TaskStatus
 from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import jobs as seekr_jobs
 
 

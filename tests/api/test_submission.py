@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.nugen import models, submissions
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import models as seekr_models
 from airflow_provider_nugen.api.seekr import submissions as seekr_submissions
 from airflow_provider_nugen.api.submission import (

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import ApiError, TransportError, UnreadableResponseError
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
 from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
+from airflow_provider_nugen.api.response import RawResponse
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 UNKNOWN = None
