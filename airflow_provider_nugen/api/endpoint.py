@@ -95,7 +95,7 @@ class Endpoint(Generic[T]):
     :param path: the path template; ``{alignment_id}`` and the like become quoted path segments.
     :param read: turns the parsed JSON body into the result, or one reader per revision; raises ``ValueError`` if it
         cannot.
-    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's. A dot leads into
+    :param body: the fields of a JSON body (or form, with ``multipart``), argument name to wire name; a dot leads into
         an object: ``training_config.model``; an object of that name is completed, not replaced.
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
@@ -168,8 +168,8 @@ class Call(Generic[T]):
         return not values or all(
             _in_revision(name, revision) is not None
             for names in (endpoint.body, endpoint.query)
-            for ours, name in names.items()
-            if ours in values
+            for field_name, name in names.items()
+            if field_name in values
         )
 
     def request(self, revision: str, conn_id: str) -> Request:
@@ -204,15 +204,15 @@ class Call(Generic[T]):
 
     def _renamed(self, names: Mapping[str, Name], revision: str) -> dict[str, Any]:
         renamed = {}
-        for ours, name in names.items():
-            if ours in self.values:
-                theirs = _in_revision(name, revision)
-                if theirs is None:
+        for field_name, name in names.items():
+            if field_name in self.values:
+                wire_name = _in_revision(name, revision)
+                if wire_name is None:
                     raise errors.InvalidInputError(
-                        f"API revision {revision} has no field for {ours!r}.",
-                        hint=f"Leave {ours!r} out, or set another api_revision in the connection's extras.",
+                        f"API revision {revision} has no field for {field_name!r}.",
+                        hint=f"Leave {field_name!r} out, or set another api_revision in the connection's extras.",
                     )
-                renamed[theirs] = self.values[ours]
+                renamed[wire_name] = self.values[field_name]
         return renamed
 
     def read(self, response: RawResponse, conn_id: str) -> T:
@@ -248,7 +248,7 @@ class Call(Generic[T]):
 
     def _error(self, response: RawResponse, payload: object, conn_id: str) -> errors.ResponseError:
         service, status = self.endpoint.service, response.status
-        words = error_message(payload) or response.body[:200].decode("utf-8", "replace").strip()
+        message = error_message(payload) or response.body[:200].decode("utf-8", "replace").strip()
         cls: type[errors.ResponseError] = errors.ResponseError
         hint = self.endpoint.hints.get(status) or service.hints.get(status)
         if service.is_from_router(status, payload):
@@ -263,7 +263,7 @@ class Call(Generic[T]):
             cls = errors.TransientResponseError
         elif 300 <= status < 400:
             hint = "Redirects are not followed: set the final address as the host of the connection."
-        problem = f"HTTP {status}" + (f": {words[:MAX_WORDS].rstrip('.')}." if words else ".")
+        problem = f"HTTP {status}" + (f": {message[:MAX_WORDS].rstrip('.')}." if message else ".")
         error = cls(problem, status=status, payload=payload, context=self.context(conn_id), hint=hint)
         error.retry_after = response.retry_after
         # 429 means refused unread, and so does 503 when it says when to come back; behind any other 5xx or a

@@ -116,5 +116,5 @@ def _unpack(body: bytes, encoding: str) -> bytes:
     if len(unpacked) > MAX_BODY:
         raise too_large()
     if not unpacker.eof or unpacker.unused_data:
-        raise broken("its body is cut short, or goes on after the end")
+        raise broken("its body is cut short, or continues after the end")
     return unpacked

@@ -447,7 +447,7 @@ class DeployModelOperator(NugenOperator, DeployOperator):
     """
     Deploy an aligned model, which costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
 
-    A model is deployed or not: a retry goes on with what runs, whoever has started it, else deploys the model. While
+    A model is deployed or not: a retry continues with what runs, whoever has started it, else deploys the model. While
     the service tears the model down after its automatic evaluation, it refuses: then the operator waits for up to ten
     minutes, in the triggerer if ``deferrable``.
 

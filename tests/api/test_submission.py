@@ -1,4 +1,4 @@
-"""Which of the jobs that a service lists is ours: adopt one for certain, or name those that may be."""
+"""Which of the jobs that a service lists is this task's: adopt one for certain, or name those that may be."""
 
 from __future__ import annotations
 

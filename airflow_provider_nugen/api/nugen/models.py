@@ -117,7 +117,7 @@ def read_undeployment(payload: object) -> TaskStatus:
 
     A deployment that is ``COMPLETED`` is deployed, so its undeployment is not over.
 
-    :raises ValueError: if it is no object, or has no status.
+    :raises ValueError: if it is not an object, or has no status.
     """
     answer = TaskStatus.read(payload)
     word = answer.deployment_status or answer.status
@@ -128,7 +128,7 @@ def read_model_detail(payload: object) -> TaskStatus:
     """
     Read revision C's detail of a model as the status of its deployment.
 
-    :raises ValueError: if it is no object, or has no deployment status.
+    :raises ValueError: if it is not an object, or has no deployment status.
     """
     if isinstance(payload, Mapping):
         payload = {"status": payload.get("deployment_status"), "model_id": payload.get("model_id")}
@@ -195,7 +195,7 @@ def read_document(payload: object) -> DocumentStatus:
 
     In revision B such a field would be the id of the task.
 
-    :raises ValueError: if it is no object, or has no status.
+    :raises ValueError: if it is not an object, or has no status.
     """
     answer = DocumentStatus.read(payload)
     document_id = payload.get("id") if isinstance(payload, Mapping) and not answer.document_id else None

@@ -70,11 +70,11 @@ class EvaluationResults(NugenModel):
 
         :raises ValueError: if the ids of the slots contradict those of the evaluation.
         """
-        ours, theirs = self._slots_of_models()
-        evaluated = ModelMetrics(self.model_id, self.metrics or {} if ours is None else _metrics(ours))
-        if theirs is None:
-            return evaluated, None
-        return evaluated, ModelMetrics(_slot_id(theirs) or self.model_id_2, _metrics(theirs))
+        evaluated, other = self._slots_of_models()
+        measured = ModelMetrics(self.model_id, self.metrics or {} if evaluated is None else _metrics(evaluated))
+        if other is None:
+            return measured, None
+        return measured, ModelMetrics(_slot_id(other) or self.model_id_2, _metrics(other))
 
     def _slots_of_models(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Return the slot of the evaluated model, and that of the other one."""
@@ -82,30 +82,30 @@ class EvaluationResults(NugenModel):
         if not named:
             compared = self.base_model is not None or self.eval_model is not None
             return (self.base_model or {}, self.eval_model or {}) if compared else (None, None)
-        ours = [slot for slot in named if _slot_id(slot) == self.model_id]
-        if len(ours) == 2 and self.model_id == self.model_id_2:
-            return ours[0], ours[1]  # a model compared with itself
-        if len(ours) > 1:
+        evaluated = [slot for slot in named if _slot_id(slot) == self.model_id]
+        if len(evaluated) == 2 and self.model_id == self.model_id_2:
+            return evaluated[0], evaluated[1]  # a model compared with itself
+        if len(evaluated) > 1:
             raise self._contradiction(named)
-        rest = [slot for slot in self.slots if slot not in ours]
+        rest = [slot for slot in self.slots if slot not in evaluated]
         # Without ids of its own a slot can be either model's; with ids it must be the one that they name.
-        theirs = [slot for slot in rest if _slot_id(slot) and _slot_id(slot) == self.model_id_2]
-        if not theirs and ours:
-            theirs = [slot for slot in rest if not (_slot_id(slot) and self.model_id_2)]
-        if not ours and theirs:
-            left = [slot for slot in rest if slot not in theirs]
-            ours = [slot for slot in left if not (_slot_id(slot) and self.model_id)]
+        other = [slot for slot in rest if _slot_id(slot) and _slot_id(slot) == self.model_id_2]
+        if not other and evaluated:
+            other = [slot for slot in rest if not (_slot_id(slot) and self.model_id_2)]
+        if not evaluated and other:
+            left = [slot for slot in rest if slot not in other]
+            evaluated = [slot for slot in left if not (_slot_id(slot) and self.model_id)]
             if not left and self.metrics:
-                return None, theirs[0]
-        if len(ours) != 1 or len(theirs) > 1 or len(ours) + len(theirs) < len(self.slots):
+                return None, other[0]
+        if len(evaluated) != 1 or len(other) > 1 or len(evaluated) + len(other) < len(self.slots):
             raise self._contradiction(named)
-        return ours[0], theirs[0] if theirs else None
+        return evaluated[0], other[0] if other else None
 
     def _contradiction(self, named: list[dict[str, Any]]) -> ValueError:
-        other = f" and compares it with {self.model_id_2!r}" if self.model_id_2 else ""
+        compared = f" and compares it with {self.model_id_2!r}" if self.model_id_2 else ""
         return ValueError(
             f"the results hold metrics of {' and '.join(repr(_slot_id(slot)) for slot in named)}, but the evaluation "
-            f"is of model {self.model_id!r}{other}, so it is not certain which metrics are whose"
+            f"is of model {self.model_id!r}{compared}, so it is not certain which metrics are whose"
         )
 
 
