@@ -22,7 +22,7 @@ from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import models as seekr
 
 ENDPOINTS = [e for module in (endpoints, seekr_endpoints) for e in vars(module).values() if isinstance(e, Endpoint)]
-MODELS = [
+MODELS: list[Any] = [
     models.AlignmentStatus,
     models.TaskStatus,
     models.EvaluationStatus,
