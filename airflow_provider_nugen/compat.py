@@ -138,7 +138,7 @@ def task_state_survives_clear() -> bool:
     Return whether a clear leaves the task state store as it is: 3.3.
 
     From 3.4 on a clear discards it, unless the user chooses to keep it: what is found there after a clear is meant to
-    be gone on with.
+    be continued with.
     """
     from airflow.sdk import __version__
 

@@ -19,7 +19,7 @@ from typing import TypeGuard
 from rich.console import Console
 from rich.table import Table
 
-from airflow_provider_nugen.api.nugen.models import ModelMetrics
+from airflow_provider_nugen.api.nugen.results import ModelMetrics
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from airflow_provider_nugen.api.service import Extra
@@ -22,12 +23,12 @@ def get_provider_info() -> dict[str, Any]:
     """Describe the provider, as Airflow's ``provider_info.schema.json`` wants it."""
 
     def modules(package: str, name: str | None = None) -> list[dict[str, Any]]:
+        names = {service.name: f"airflow_provider_nugen.{package}.{name or service.conn_type}" for service in SERVICES}
+        # A service need not have sensors and operators of its own.
         return [
-            {
-                "integration-name": service.name,
-                "python-modules": [f"airflow_provider_nugen.{package}.{name or service.conn_type}"],
-            }
-            for service in SERVICES
+            {"integration-name": service, "python-modules": [module]}
+            for service, module in names.items()
+            if find_spec(module)
         ]
 
     return {

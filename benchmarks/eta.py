@@ -21,8 +21,8 @@ from rich.progress import track
 from rich.table import Table
 
 from airflow_provider_nugen import __version__
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import Waiter
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api.nugen.models import ModelMetrics
+from airflow_provider_nugen.api.nugen.results import ModelMetrics
 from airflow_provider_nugen.gating import Condition, Verdict, judge, table
 
 

@@ -9,6 +9,7 @@ import pkgutil
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points, version
 from importlib.resources import files
@@ -105,6 +106,14 @@ def test_the_hook_class_of_a_connection_type_can_be_imported(service: Service) -
     module, name = entry["hook-class-name"].rsplit(".", 1)
     assert for_dags("hooks")[name] == module
     assert entry["hook-name"] == service.name
+
+
+def test_a_service_without_sensors_and_operators_is_listed_with_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = replace(SERVICES[0], name="Bare", conn_type="bare")
+    monkeypatch.setattr("airflow_provider_nugen.get_provider_info.SERVICES", (bare,))
+    info = get_provider_info()
+    assert [info[kind] for kind in ("operators", "sensors", "hooks")] == [[], [], []]
+    assert info["connection-types"][0]["hook-class-name"] == "airflow_provider_nugen.hooks.bare.BareHook"
 
 
 def test_every_module_can_be_imported() -> None:

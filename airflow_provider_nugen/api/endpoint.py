@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.safe import is_suspicious, safe_json
+from airflow_provider_nugen.api.response import RawResponse, error_message
 from airflow_provider_nugen.api.service import AUTO, Service
 
 T = TypeVar("T")
@@ -28,13 +28,6 @@ V_co = TypeVar("V_co", covariant=True)
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 #: A service's own words are cut to this many characters in an error.
 MAX_WORDS = 1000
-#: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
-#: that walks through it (Airflow's too) has its own, different limits.
-MAX_DEPTH = 100
-#: An integer of so many digits or more is read as a float; none of 64 bits has as many.
-MAX_DIGITS = 30
-#: Of a list of errors so many are shown.
-MAX_ERRORS = 10
 
 
 @dataclass(frozen=True)
@@ -91,43 +84,6 @@ class Request:
     uploads: Sequence[Upload] = ()
 
 
-@dataclass(slots=True)
-class RawResponse:
-    """
-    An answer as a transport received it, the body complete and at most as long as allowed.
-
-    :param status: the HTTP status.
-    :param body: the body, unpacked.
-    :param retry_after: the header ``Retry-After`` as sent.
-    :param deprecation: the header ``Deprecation`` as sent.
-    :param revision: the API revision that the request was made for.
-    :param date: the header ``Date`` as sent: the service's clock.
-    """
-
-    status: int
-    body: bytes
-    retry_after: str | None = None
-    deprecation: str | None = None
-    revision: str = ""
-    date: str | None = field(default=None, compare=False)
-    _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    def json(self) -> Any:
-        """
-        Parse the body, once; the values are safe for Airflow (see :mod:`~airflow_provider_nugen.api.safe`).
-
-        :raises ValueError: if it is not JSON, or nested too deeply.
-        """
-        if not self._parsed:
-            self._parsed.append(_parse(self.body))
-        return self._parsed[0]
-
-    def replace_body(self, body: bytes) -> None:
-        """Put another body in the place of one that must not be seen."""
-        self.body = body
-        self._parsed.clear()
-
-
 @dataclass(frozen=True)
 class Endpoint(Generic[T]):
     """
@@ -139,7 +95,7 @@ class Endpoint(Generic[T]):
     :param path: the path template; ``{alignment_id}`` and the like become quoted path segments.
     :param read: turns the parsed JSON body into the result, or one reader per revision; raises ``ValueError`` if it
         cannot.
-    :param body: the fields of a JSON body (or form, with ``multipart``), our name to the service's. A dot leads into
+    :param body: the fields of a JSON body (or form, with ``multipart``), argument name to wire name; a dot leads into
         an object: ``training_config.model``; an object of that name is completed, not replaced.
     :param query: the same for the query string.
     :param multipart: the body is a form with files.
@@ -212,8 +168,8 @@ class Call(Generic[T]):
         return not values or all(
             _in_revision(name, revision) is not None
             for names in (endpoint.body, endpoint.query)
-            for ours, name in names.items()
-            if ours in values
+            for field_name, name in names.items()
+            if field_name in values
         )
 
     def request(self, revision: str, conn_id: str) -> Request:
@@ -248,15 +204,15 @@ class Call(Generic[T]):
 
     def _renamed(self, names: Mapping[str, Name], revision: str) -> dict[str, Any]:
         renamed = {}
-        for ours, name in names.items():
-            if ours in self.values:
-                theirs = _in_revision(name, revision)
-                if theirs is None:
+        for field_name, name in names.items():
+            if field_name in self.values:
+                wire_name = _in_revision(name, revision)
+                if wire_name is None:
                     raise errors.InvalidInputError(
-                        f"API revision {revision} has no field for {ours!r}.",
-                        hint=f"Leave {ours!r} out, or set another api_revision in the connection's extras.",
+                        f"API revision {revision} has no field for {field_name!r}.",
+                        hint=f"Leave {field_name!r} out, or set another api_revision in the connection's extras.",
                     )
-                renamed[theirs] = self.values[ours]
+                renamed[wire_name] = self.values[field_name]
         return renamed
 
     def read(self, response: RawResponse, conn_id: str) -> T:
@@ -292,7 +248,7 @@ class Call(Generic[T]):
 
     def _error(self, response: RawResponse, payload: object, conn_id: str) -> errors.ResponseError:
         service, status = self.endpoint.service, response.status
-        words = error_message(payload) or response.body[:200].decode("utf-8", "replace").strip()
+        message = error_message(payload) or response.body[:200].decode("utf-8", "replace").strip()
         cls: type[errors.ResponseError] = errors.ResponseError
         hint = self.endpoint.hints.get(status) or service.hints.get(status)
         if service.is_from_router(status, payload):
@@ -307,7 +263,7 @@ class Call(Generic[T]):
             cls = errors.TransientResponseError
         elif 300 <= status < 400:
             hint = "Redirects are not followed: set the final address as the host of the connection."
-        problem = f"HTTP {status}" + (f": {words[:MAX_WORDS].rstrip('.')}." if words else ".")
+        problem = f"HTTP {status}" + (f": {message[:MAX_WORDS].rstrip('.')}." if message else ".")
         error = cls(problem, status=status, payload=payload, context=self.context(conn_id), hint=hint)
         error.retry_after = response.retry_after
         # 429 means refused unread, and so does 503 when it says when to come back; behind any other 5xx or a
@@ -325,40 +281,6 @@ def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:
         outer, _, inner = name.partition(".")
         nested[outer] = {**nested.get(outer, {}), inner: value} if inner else value
     return nested
-
-
-def _parse(body: bytes) -> Any:
-    if not body:
-        return None
-    # A name in another encoding, somewhere in an answer, must not hide the rest of it.
-    text = body.decode("utf-8-sig", "replace")
-    suspicious = is_suspicious(body)
-    try:
-        payload = json.loads(text, parse_int=_parse_long if suspicious else None)
-    except RecursionError:
-        raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # else it cannot be nested more deeply; nearly always so
-        _check_depth(payload)
-    return safe_json(payload) if suspicious else payload
-
-
-def _parse_long(digits: str) -> int | float:
-    # Python refuses to read very long integers.
-    return int(digits) if len(digits) < MAX_DIGITS else float(digits)
-
-
-def _check_depth(payload: Any) -> None:
-    level = [payload]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, (dict, list))
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested more than {MAX_DEPTH} levels deep")
 
 
 def path_segment(value: object, name: str, context: str = "") -> str:
@@ -381,33 +303,3 @@ def path_segment(value: object, name: str, context: str = "") -> str:
         return quote(text, safe="")
     except UnicodeEncodeError:
         raise errors.InvalidInputError(f"{name} {text!r} is not valid text.", context=context) from None
-
-
-def error_message(payload: object) -> str:
-    """
-    Return what a service says in an error body.
-
-    Nugen answers FastAPI's shapes, ``{"detail": text}`` and ``{"detail": [{"loc", "msg", "type"}]}``, and for a
-    duplicate document an object; SeekrFlow ``{"error", "message", "status", "requestUrl"}``, and for 422
-    FastAPI's (see the pages of both services in the documentation).
-    """
-    if not isinstance(payload, Mapping):
-        return ""
-    for key in ("detail", "message", "error"):
-        words = payload.get(key)
-        if isinstance(words, str) and words.strip():
-            return words.strip()
-        if isinstance(words, list) and words:
-            return "; ".join(map(_field_words, words[:MAX_ERRORS]))
-        if isinstance(words, Mapping):
-            return error_message(words) or json.dumps(words, default=str)
-    return ""
-
-
-def _field_words(item: object) -> str:
-    if not isinstance(item, Mapping):
-        return str(item)
-    loc = item.get("loc")
-    where = ".".join(map(str, loc)) if isinstance(loc, list) else ""
-    message = str(item.get("msg") or item)
-    return f"{where}: {message}" if where else message

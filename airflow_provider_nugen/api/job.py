@@ -141,6 +141,10 @@ class JobKind(Generic[M]):
     stands: bool = False
     interpret: Callable[[M, JobStatus, str | None], JobStatus] | None = None
 
+    def __post_init__(self) -> None:
+        if words := [word for word in self.status_map if word != word.upper()]:
+            raise ValueError(f"{self.key}: status words are compared in upper case, so write {words} in it.")
+
     @property
     def service(self) -> Service:
         """The service that runs the job."""

@@ -20,8 +20,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, TypeVar, cast
 
-from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Call, Endpoint, Request
 from airflow_provider_nugen.api.job import JobKind, JobStatus
+from airflow_provider_nugen.api.response import RawResponse
 
 A = TypeVar("A")
 

@@ -11,8 +11,9 @@ from typing import Any
 import aiohttp
 import yarl
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import InvalidInputError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.failures import Library, broken, missing_bundle, too_large, translated
 from airflow_provider_nugen.hooks.network import HEADERS, KEEP_ALIVE, MAX_BODY, Network
 from airflow_provider_nugen.hooks.settings import Settings

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import BaseHook
 
-from airflow_provider_nugen.api.endpoint import Call, Endpoint, RawResponse
+from airflow_provider_nugen.api.endpoint import Call, Endpoint
 from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings

@@ -11,8 +11,9 @@ import math
 import time
 from typing import Any, TypeVar
 
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
 from airflow_provider_nugen.hooks.failures import explained

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.response import RawResponse
 
 _log = logging.getLogger(__name__)
 _logged: set[tuple[str, str]] = set()

@@ -109,7 +109,7 @@ def _translate(error: Exception, network: Network, library: Library, outer: Base
     if own := next((e for e in chain if isinstance(e, ApiError)), None):
         return own
     if any(isinstance(e, ssl.SSLError) and getattr(e, "library", None) in ("X509", "PEM") for e in chain):
-        return missing_bundle(network.ca_bundle)  # what cannot be read is ours, not the server's
+        return missing_bundle(network.ca_bundle)  # what cannot be read lies on this machine, not at the server
     if any(isinstance(e, ssl.SSLCertVerificationError) for e in chain):
         return CertificateError(
             f"the TLS certificate of {settings.base_url} does not verify: {chain[-1]}.",

@@ -101,7 +101,7 @@ class StrictResponse(HTTPResponse):
     def _header_lines(self) -> list[bytes]:
         lines: list[bytes] = []
         while line := self._line():
-            if lines and line[:1] in (b" ", b"\t"):  # a header that goes on
+            if lines and line[:1] in (b" ", b"\t"):  # a header that continues
                 lines[-1] += line
                 continue
             if not lines:
@@ -194,4 +194,4 @@ class StrictResponse(HTTPResponse):
         self.fp.close()
         self.fp = None  # type: ignore[assignment]  # as http.client does at the end
         if more:
-            raise HTTPException("it goes on after its end")
+            raise HTTPException("it continues after its end")

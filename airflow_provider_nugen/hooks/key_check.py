@@ -12,8 +12,9 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.settings import Settings
 
 if TYPE_CHECKING:

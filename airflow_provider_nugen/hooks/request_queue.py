@@ -6,8 +6,8 @@ import asyncio
 import math
 import time
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.errors import TransportError, retry_after_seconds
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.rate_limit import RateLimiter
 
 #: At most this many requests are under way at once: a thousand waits that wake together take turns, rather than open a

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from airflow_provider_nugen.api.endpoint import Call, PerRevision, RawResponse
+from airflow_provider_nugen.api.endpoint import Call, PerRevision
 from airflow_provider_nugen.api.errors import WrongRouteError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import AUTO, Service
 from airflow_provider_nugen.hooks.settings import Settings
 

@@ -12,7 +12,8 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ProxyError, ReadTimeoutError
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.failures import Library, missing_bundle, too_large, translated
 from airflow_provider_nugen.hooks.http_response import StrictResponse
 from airflow_provider_nugen.hooks.multipart import Multipart

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from airflow_provider_nugen.api.endpoint import RawResponse
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.failures import broken, too_large
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
@@ -116,5 +116,5 @@ def _unpack(body: bytes, encoding: str) -> bytes:
     if len(unpacked) > MAX_BODY:
         raise too_large()
     if not unpacker.eof or unpacker.unused_data:
-        raise broken("its body is cut short, or goes on after the end")
+        raise broken("its body is cut short, or continues after the end")
     return unpacked

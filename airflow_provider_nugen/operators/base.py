@@ -33,7 +33,7 @@ class ServiceOperator(ServiceTask):
     Calls a service; the base of all operators of this provider.
 
     A call that provably was not processed (connection refused, 429, 503 with ``Retry-After``), and a call that can be
-    repeated without harm, is sent again a few times, and then fails the task so that a retry may go on. A call that the
+    repeated without harm, is sent again a few times, then fails the task so that a retry may continue. A call that the
     service refuses fails it for good.
     """
 
@@ -132,7 +132,7 @@ def id_list(value: object, argument: str, *, optional: bool = False) -> list[str
                 "that templates keep the type of what they render."
             )
         return [text(value, argument)]
-    # What Airflow hands on lazily, the results of a mapped task, is a sequence, too.
+    # What Airflow passes lazily, the results of a mapped task, is a sequence, too.
     if not isinstance(value, Sequence) or isinstance(value, bytes):
         raise invalid(f"{argument} is {value!r}; it must be a list of ids.")
     ids = [text(item, f"{argument}[{index}]") for index, item in enumerate(value)]

@@ -46,7 +46,7 @@ class TaskIdentity:
         #: The same in all retries, and another one after a clear.
         self.key = self.task_key + _digest([*task, ti.max_tries], 8)
         self._readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
-        #: No try before this one can have sent anything.
+        #: No earlier try can have sent anything.
         self.is_first_try: bool = ti.try_number <= 1
         # What version 1.0 named and recorded.
         number = ti.max_tries - (getattr(ti.task, "retries", None) or 0)
@@ -76,7 +76,7 @@ class JobRecord:
 
     :param identity: the task.
     :param context: the context of the running task.
-    :param adopt: go on with what was recorded before the task was cleared. Always so where Airflow discards the store
+    :param adopt: continue with what was recorded before the task was cleared. So always where Airflow empties the store
         with a clear unless a user keeps it (3.4 and later).
     """
 
@@ -86,7 +86,7 @@ class JobRecord:
         self._store = task_state_store(context)
         stored = None if self._store is None else self._store.get(self._store_key)
         entry: dict[str, Any] = stored if isinstance(stored, dict) else {}
-        #: What is recorded is of a try before the task was cleared, and it starts anew.
+        #: What is recorded is of a try from before the task was cleared, and it starts anew.
         self.starts_anew = False
         cleared = bool(entry) and not identity.wrote(entry)
         if cleared and not adopt and task_state_survives_clear():
@@ -118,7 +118,7 @@ class JobRecord:
 
     @property
     def previous_job_ids(self) -> list[str]:
-        """Jobs of this task that it does not go on with: from before a clear, or ended without success."""
+        """Jobs of this task that it does not continue with: from before a clear, or ended without success."""
         return [*(self._entry.get("earlier") or ()), *(self._entry.get("previous_job_ids") or ())]
 
     @property
@@ -202,7 +202,7 @@ class JobRecord:
             self._keep(status=status, has_failed=has_failed)
 
     def record_ended(self) -> None:
-        """Record that the task does not go on with its job."""
+        """Record that the task does not continue with its job."""
         self._keep(earlier=_job_ids(self._entry), previous_job_ids=None, sending=False, job_id=None, status=None)
         self._doubt = False
 

@@ -151,7 +151,7 @@ class DeployOperator(ModelOperator):
                     conn_id=self.conn_id,
                     job_id=record.job_id,
                 )
-            self.log.warning("An earlier try started %s, which goes on and is billed.", subject)
+            self.log.warning("An earlier try started %s, which continues and is billed.", subject)
         is_own = record.job_id == model_id or record.may_have_sent
         if not identity.is_first_try and self._adopt(model_id):
             if not is_own:
@@ -285,8 +285,8 @@ class UndeployOperator(ModelOperator):
         raise refusal
 
     def _cancel(self, *args: Any) -> None:
-        """Let it go on: that a model gets undeployed is what ends its costs."""
-        self.log.info("%s goes on.", self.kind.subject(self._job_id))
+        """Let it continue: that a model gets undeployed is what ends its costs."""
+        self.log.info("%s continues.", self.kind.subject(self._job_id))
 
 
 def is_refusal(error: ApiError) -> TypeGuard[ResponseError]:

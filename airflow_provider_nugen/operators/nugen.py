@@ -19,7 +19,8 @@ from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
 from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
-from airflow_provider_nugen.api.nugen.models import EvaluationResults, existing_document_id
+from airflow_provider_nugen.api.nugen.results import EvaluationResults
+from airflow_provider_nugen.api.nugen.uploads import existing_document_id
 from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
@@ -446,7 +447,7 @@ class DeployModelOperator(NugenOperator, DeployOperator):
     """
     Deploy an aligned model, which costs money until it is undeployed; wait for it with ``DeployStatusSensor``.
 
-    A model is deployed or not: a retry goes on with what runs, whoever has started it, else deploys the model. While
+    A model is deployed or not: a retry continues with what runs, whoever has started it, else deploys the model. While
     the service tears the model down after its automatic evaluation, it refuses: then the operator waits for up to ten
     minutes, in the triggerer if ``deferrable``.
 

@@ -51,7 +51,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     Starts a job, and can wait for it; the base of all operators whose job costs money.
 
     With ``wait_for_completion`` the task ends as the matching sensor does, but a job that failed or was stopped, and a
-    ``timeout``, are retryable errors: a retry after a failed job buys a new one, any other retry goes on with the job
+    ``timeout``, are retryable errors: a retry after a failed job buys a new one, any other retry continues with the job
     that runs.
 
     :param wait_for_completion: wait until the job is done; ``return_value`` is then its final status.
@@ -60,11 +60,11 @@ class StartOperator(WaitsForJob, ServiceOperator):
     :param use_eta: poll less often while the service says that the job takes long.
     :param timeout: seconds to wait at the most.
     :param cancel_on_kill: cancel the job when a user ends the task while it waits. While deferred that needs Airflow
-        3.3. Nugen cannot cancel: there the log says that the job goes on.
+        3.3. Nugen cannot cancel: there the log says that the job continues.
     :param cancel_on_timeout: cancel the job when ``timeout`` or ``execution_timeout`` is over.
     :param on_clear: what becomes of the job that the task started before it was cleared, if it still runs: ``"new"``
-        names it at WARNING, cancels it where the service can, and starts another one; ``"adopt"`` goes on with it.
-        From Airflow 3.4 on the task state that a user keeps when clearing is always gone on with.
+        names it at WARNING, cancels it where the service can, and starts another one; ``"adopt"`` continues with it.
+        From Airflow 3.4 on the task state that a user keeps when clearing is always continued with.
     :param on_changed_inputs: what a retry does when the inputs are others than those that an earlier try submitted
         (Airflow 3.3 and later): ``"fail"``, or start a ``"new"`` job.
     :raises ValueError: if one of these is wrong; at parse time unless it is a template.
@@ -114,7 +114,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     def start(self, context: Context) -> str:
         """
-        Start the job, unless a try before this one has started it already.
+        Start the job, unless an earlier try has started it already.
 
         :return: its id.
         :raises ProviderError: in its final form if running the task again cannot help, or could pay twice.
@@ -203,7 +203,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         )
 
     def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
-        """End the task. A retry polls the job to see whether to go on with it."""
+        """End the task. A retry polls the job to see whether to continue with it."""
         self._cancel_target = None
         if result.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
             self._cancel(self.hook, kind, str(self.job_id(context)))
@@ -243,13 +243,13 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str) -> None:
         subject = kind.subject(job_id)
         if kind.cancel is None:
-            self.log.warning("%s cannot cancel: %s goes on, and may be billed.", kind.service.name, subject)
+            self.log.warning("%s cannot cancel: %s continues, and may be billed.", kind.service.name, subject)
             return
         try:
             with hook:
                 hook.request(kind.cancel.call(**{kind.id_name: job_id}))
         except ApiError as e:
-            self.log.error("%s could not be cancelled, and may go on: %s", subject, e)
+            self.log.error("%s could not be cancelled, and may continue: %s", subject, e)
         else:
             self.log.info("Cancelled %s.", subject)
 

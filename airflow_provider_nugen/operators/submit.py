@@ -93,7 +93,7 @@ class SubmitOperator(StartOperator):
     # Starting.
 
     def start(self, context: Context) -> str:
-        """Start the job, unless a try before this one has started it already; see :meth:`.StartOperator.start`."""
+        """Start the job, unless an earlier try has started it already; see :meth:`.StartOperator.start`."""
         # Wrong, it would end a wait for what is paid for by then.
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         try:
@@ -278,7 +278,7 @@ class SubmitOperator(StartOperator):
         submission, reader = self.submission, ListReader(self.submission)
         if submission.listing is None:
             raise self._duplicate(no_list)
-        filters = {theirs: inputs[ours] for ours, theirs in submission.filters.items()}
+        filters = {name: inputs[field] for field, name in submission.filters.items()}
         while reader.next_offset is not None:
             page = {"limit": submission.page, "offset": reader.next_offset} if submission.page else {}
             try:
@@ -320,7 +320,7 @@ class SubmitOperator(StartOperator):
                 "started" if attempt.generated or job_id in record.previous_job_ids else "may have started",
                 self.kind.subject(job_id),
                 status,
-                ", so it goes on and may be billed" if is_running and self.kind.cancel is None else "",
+                ", so it continues and may be billed" if is_running and self.kind.cancel is None else "",
             )
             # What is merely like the task's own job may be somebody else's.
             if is_running and (attempt.generated or job_id in record.previous_job_ids):
@@ -328,7 +328,7 @@ class SubmitOperator(StartOperator):
         if not old and not (attempt.generated or record.has_store):
             self.log.warning(
                 "This task was tried before, and starts a new %s. Airflow keeps no memory of one that it may have "
-                "started before it was cleared (3.3 and later do): if there is one, it goes on.",
+                "started before it was cleared (3.3 and later do): if there is one, it continues.",
                 self.kind.label,
             )
 
@@ -363,7 +363,7 @@ class SubmitOperator(StartOperator):
         except ApiError as e:
             if e.transient:
                 raise self.failed(e) from None
-            self.log.error("%s could not be cancelled, and may go on: %s", self.kind.subject(job_id), e)
+            self.log.error("%s could not be cancelled, and may continue: %s", self.kind.subject(job_id), e)
         else:
             self.log.warning("Cancelled %s.", self.kind.subject(job_id))
 

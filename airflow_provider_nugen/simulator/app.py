@@ -15,7 +15,7 @@ from starlette.routing import Match
 from starlette.types import Message, Receive, Scope, Send
 
 from airflow_provider_nugen import __version__
-from airflow_provider_nugen.simulator import control, nugen, seekr, seekr_training
+from airflow_provider_nugen.simulator import control, nugen, seekr, seekr_files, seekr_training
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.world import (
     DEFAULT_KEY,
@@ -89,7 +89,9 @@ def create_app(
     app.include_router(nugen.nugen_router(world))
     alignments = seekr.Seekr(world)
     app.include_router(alignments.router)
-    app.include_router(seekr_training.SeekrTraining(world, alignments).router)
+    files = seekr_files.SeekrFiles(world, alignments)
+    app.include_router(files.router)
+    app.include_router(seekr_training.SeekrTraining(world, files).router)
     app.include_router(control.router)
     app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
     return app

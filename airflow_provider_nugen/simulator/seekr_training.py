@@ -1,32 +1,20 @@
-"""SeekrFlow, simulated: from files over fine-tunes and deployments to models that answer."""
+"""SeekrFlow, simulated: from fine-tunes over deployments to models that answer."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from operator import itemgetter
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
-from starlette.datastructures import UploadFile
+from fastapi import Request
 
-from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp
+from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object
 from airflow_provider_nugen.simulator.inference import completion, question
-from airflow_provider_nugen.simulator.seekr import Seekr, SeekrError, authorize
+from airflow_provider_nugen.simulator.seekr import SeekrError
+from airflow_provider_nugen.simulator.seekr_files import TRAINING_PURPOSES, SeekrFiles
+from airflow_provider_nugen.simulator.seekr_part import Limit, Offset, SeekrPart, one_of, team
 from airflow_provider_nugen.simulator.timeline import Job, Stage
 from airflow_provider_nugen.simulator.world import SimulatorState
 
-TRAINING_PURPOSES = ("fine-tune", "preference-fine-tune", "reinforcement-fine-tune", "pre-train")
-PURPOSES = ("alignment", *TRAINING_PURPOSES)
-TRAINING_TYPES = ("jsonl", "parquet", "pt")
-ALIGNMENT_TYPES = (
-    *("html", "md", "rst", "rtf", "txt", "xml", "json", "jsonl", "csv", "doc", "docx", "pdf", "ppt", "pptx"),
-)
-#: Bytes of a file.
-MAX_FILE = 4 * 2**30
-#: The contents of larger files are counted, but not kept.
-KEPT = 2**20
 #: Samples that a fine-tune needs.
 MIN_SAMPLES = 100
 #: Samples of a file that an alignment made.
@@ -41,14 +29,6 @@ EVENTS = 4
 #: What is there from the beginning.
 PROJECT = 1
 
-_NAMES = {"seekr_file": "File", "fine_tune": "Fine-tune", "seekr_deployment": "Deployment"}
-_Limit = Annotated[int, Query(ge=1, le=1000)]
-_Offset = Annotated[int, Query(ge=0)]
-
-
-def _one_of(field: str, allowed: Iterable[str]) -> Exception:
-    return invalid((("body", *field.split(".")), f"Input should be one of {', '.join(allowed)}", "enum"))
-
 
 def _length(body: dict[str, Any], field: str, least: int, most: int) -> None:
     if not least <= len(body[field]) <= most:
@@ -61,77 +41,39 @@ def _between(body: dict[str, Any], field: str, least: int, most: int) -> None:
         raise invalid((("body", *field.split(".")), f"Input should be {least} to {most}", "range"))
 
 
-class SeekrTraining:
+class SeekrTraining(SeekrPart):
     """
-    The routes of SeekrFlow for files, fine-tunes, deployments and chat.
+    The routes of SeekrFlow for fine-tunes, deployments and chat.
 
     :param world: what the service knows.
-    :param seekr: the routes for alignments, whose outputs are files.
+    :param files: the routes for files.
     """
 
-    def __init__(self, world: SimulatorState, seekr: Seekr) -> None:
-        self.world = world
-        self.seekr = seekr
-        #: Contents of files by id; not kept over a restart.
-        self._contents: dict[str, bytes] = {}
-        self.router = APIRouter(tags=["seekr"])
+    ROUTES = (
+        ("projects", "GET", "/v1/flow/projects"),
+        ("create_fine_tune", "POST", "/v1/flow/fine-tune"),
+        ("list_fine_tunes", "GET", "/v1/flow/fine-tunes"),
+        ("fine_tune", "GET", "/v1/flow/fine-tunes/{fine_tune_id}"),
+        ("cancel_fine_tune", "PUT", "/v1/flow/fine-tunes/{fine_tune_id}/cancel"),
+        ("fine_tune_events", "GET", "/v1/flow/fine-tunes/{fine_tune_id}/events"),
+        ("delete_fine_tune", "DELETE", "/v1/flow/fine-tunes/{fine_tune_id}"),
+        ("create_deployment", "POST", "/v1/flow/deployments"),
+        ("list_deployments", "GET", "/v1/flow/deployments"),
+        ("deployment", "GET", "/v1/flow/deployments/{deployment_id}"),
+        ("promote", "PUT", "/v1/flow/deployments/{deployment_id}/promote"),
+        ("demote", "PUT", "/v1/flow/deployments/{deployment_id}/demote"),
+        ("chat", "POST", "/v1/inference/chat/completions"),
+    )
+
+    def __init__(self, world: SimulatorState, files: SeekrFiles) -> None:
+        super().__init__(world)
+        self.files = files
         self.router.add_api_route("/v1/flow/health", self.health, methods=["GET"], name="seekr_health")
-        for name, method, path in (
-            ("upload_file", "PUT", "/v1/flow/files"),
-            ("upload_files", "PUT", "/v1/flow/bulk_files"),
-            ("validate_metadata", "POST", "/v1/flow/files/validate_metadata"),
-            ("list_files", "GET", "/v1/flow/files"),
-            ("file", "GET", "/v1/flow/files/{file_id}"),
-            ("file_content", "GET", "/v1/flow/files/{file_id}/content"),
-            ("delete_file", "DELETE", "/v1/flow/files/{file_id}"),
-            ("projects", "GET", "/v1/flow/projects"),
-            ("create_fine_tune", "POST", "/v1/flow/fine-tune"),
-            ("list_fine_tunes", "GET", "/v1/flow/fine-tunes"),
-            ("fine_tune", "GET", "/v1/flow/fine-tunes/{fine_tune_id}"),
-            ("cancel_fine_tune", "PUT", "/v1/flow/fine-tunes/{fine_tune_id}/cancel"),
-            ("fine_tune_events", "GET", "/v1/flow/fine-tunes/{fine_tune_id}/events"),
-            ("delete_fine_tune", "DELETE", "/v1/flow/fine-tunes/{fine_tune_id}"),
-            ("create_deployment", "POST", "/v1/flow/deployments"),
-            ("list_deployments", "GET", "/v1/flow/deployments"),
-            ("deployment", "GET", "/v1/flow/deployments/{deployment_id}"),
-            ("promote", "PUT", "/v1/flow/deployments/{deployment_id}/promote"),
-            ("demote", "PUT", "/v1/flow/deployments/{deployment_id}/demote"),
-            ("chat", "POST", "/v1/inference/chat/completions"),
-        ):
-            self.router.add_api_route(
-                path,
-                getattr(self, name),
-                methods=[method],
-                name=f"seekr_{name}",
-                dependencies=[Depends(authorize)],
-                status_code={"create_deployment": 201, "delete_fine_tune": 204}.get(name, 200),
-            )
-
-    def _find(self, kind: str, job_id: str, request: Request) -> Job:
-        """A thing is visible only to the team that made it."""
-        job = self.world.find(kind, job_id)
-        if job is None or job.scope != _team(request):
-            raise SeekrError(404, f"{_NAMES[kind]} {job_id} not found")
-        return job
-
-    def _own(self, kind: str, request: Request) -> list[Job]:
-        return [job for job in self.world.all(kind) if job.scope == _team(request)]
-
-    def _listed(self, kind: str, request: Request) -> list[Job]:
-        """Return the things of the request's team that a list shows."""
-        return self.world.listed(self._own(kind, request))
-
-    def _time(self, seconds: float | None) -> str | None:
-        return timestamp(seconds, skew=self.world.config.clock_skew)
-
-    def _dated(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Show an item of a list with its time, or without."""
-        return {**fields, "created_at": None} if self.world.config.null_times else fields
 
     async def health(self) -> dict[str, Any]:
         return {"status": "ok", "version": "simulated"}
 
-    async def projects(self, request: Request, skip: _Offset = 0, limit: _Limit = 100) -> dict[str, Any]:
+    async def projects(self, request: Request, skip: Offset = 0, limit: Limit = 100) -> dict[str, Any]:
         """List the one project that there is."""
         now = self._time(self.world.now())
         fields = {
@@ -144,115 +86,6 @@ class SeekrTraining:
             "runs_deployed": len(self._own("seekr_deployment", request)),
         }
         return {"data": [fields][skip : skip + limit]}
-
-    # Files.
-
-    def _file(self, job: Job) -> dict[str, Any]:
-        fields = {
-            "id": job.id,
-            "object": "file",
-            "created_at": self._time(job.created),
-            "created_by": "user-1",
-            **{name: job.inputs.get(name) for name in ("type", "purpose", "filename", "bytes")},
-        }
-        return {**fields, **job.overrides}
-
-    def _outputs(self, request: Request) -> list[dict[str, Any]]:
-        """List the files that alignments have made."""
-        made = [
-            output
-            for job in self._own("seekr_alignment", request)
-            if job.word(self.world.now()) == "completed"
-            for output in self.seekr.output_files(job)
-        ]
-        return [{"object": "file", "type": output.pop("file_type"), **output} for output in made]
-
-    def _files(self, request: Request) -> list[dict[str, Any]]:
-        return [*map(self._file, self._own("seekr_file", request)), *self._outputs(request)]
-
-    async def _upload(self, request: Request, most: int) -> list[dict[str, Any]]:
-        async with request.form(max_files=most + 1) as form:
-            files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
-            purpose = form.get("purpose")
-            problems = [] if files else [(("body", "files"), "Field required", "missing")]
-            if len(files) > most:
-                problems.append((("body", "files"), f"List should have at most {most} items", "too_long"))
-            if purpose is None:
-                problems.append((("body", "purpose"), "Field required", "missing"))
-            if problems:
-                raise invalid(*problems)
-            if purpose not in PURPOSES:
-                raise _one_of("purpose", PURPOSES)
-            for file in files:
-                if problem := _refusal(str(file.filename or ""), str(purpose), file.size or 0):
-                    raise SeekrError(*problem)
-            return [await self._add_file(file, str(purpose), _team(request)) for file in files]
-
-    async def _add_file(self, file: UploadFile, purpose: str, team: str) -> dict[str, Any]:
-        file_id, size, samples, last = f"file-{uuid.uuid4().hex[:12]}", file.size or 0, 0, b""
-        if size <= KEPT:
-            self._contents[file_id] = await file.read()
-            await file.seek(0)
-        while chunk := await file.read(2**20):
-            samples, last = samples + chunk.count(b"\n"), chunk[-1:]
-        samples += last not in (b"", b"\n")
-        filename = PurePosixPath(str(file.filename)).name
-        inputs = {"type": _suffix(filename), "purpose": purpose, "filename": filename, "bytes": size}
-        job = self.world.add_job(
-            "seekr_file", file_id, [Stage("READY")], inputs={**inputs, "samples": samples}, scope=team
-        )
-        return self._file(job)
-
-    async def upload_file(self, request: Request) -> dict[str, Any]:
-        return (await self._upload(request, 1))[0]
-
-    async def upload_files(self, request: Request) -> list[dict[str, Any]]:
-        return await self._upload(request, 1000)
-
-    async def validate_metadata(self, request: Request) -> dict[str, Any]:
-        """Answer the vendor's client, which asks before it uploads for an alignment."""
-        body = await json_object(request)
-        check(body, {"purpose": str, "suffix": str, "size": int})
-        problem = _refusal(f"x.{body['suffix']}", body["purpose"], body["size"])
-        return {"is_valid": problem is None, "errors": problem[1] if problem else None}
-
-    async def list_files(
-        self,
-        request: Request,
-        purpose: Literal[PURPOSES] | None = None,  # type: ignore[valid-type]
-        sort_by: Literal["created_at", "filename", "type", "bytes"] = "created_at",
-        sort_order: Literal["asc", "desc"] = "desc",
-        limit: _Limit = 100,
-        offset: _Offset = 0,
-    ) -> dict[str, Any]:
-        listed = [*map(self._file, self._listed("seekr_file", request)), *self._outputs(request)]
-        files = [file for file in listed if purpose in (None, file["purpose"])]
-        files.sort(key=itemgetter(sort_by))
-        if sort_order == "desc":
-            files.reverse()
-        return {"object": "list", "data": files[offset : offset + limit]}
-
-    def _get_file(self, file_id: str, request: Request) -> dict[str, Any]:
-        file = next((file for file in self._files(request) if file["id"] == file_id), None)
-        if file is None:
-            raise SeekrError(404, f"File {file_id} not found")
-        return file
-
-    async def file(self, file_id: Id, request: Request) -> dict[str, Any]:
-        return self._get_file(file_id, request)
-
-    async def file_content(self, file_id: Id, request: Request) -> Response:
-        self._get_file(file_id, request)
-        if file_id not in self._contents:
-            raise SeekrError(404, f"The content of file {file_id} is not kept by the simulator")
-        return Response(self._contents[file_id], media_type="application/octet-stream")
-
-    async def delete_file(self, file_id: Id, request: Request) -> dict[str, Any]:
-        job = self._find("seekr_file", file_id, request)
-        del self.world.jobs[job.kind, job.id]
-        self._contents.pop(file_id, None)
-        self.world.save()
-        return {"id": file_id, "object": "file", "deleted": True}
 
     # Fine-tunes.
 
@@ -304,9 +137,9 @@ class SeekrTraining:
         _between(training, "training_config.batch_size", 1, 1024)
         _between(training, "training_config.n_epochs", 1, 1000)
         if training.get("fine_tune_type") not in (None, *FINE_TUNE_TYPES):
-            raise _one_of("training_config.fine_tune_type", FINE_TUNE_TYPES)
+            raise one_of("training_config.fine_tune_type", FINE_TUNE_TYPES)
         if infrastructure["accel_type"] not in ACCELERATORS:
-            raise _one_of("infrastructure_config.accel_type", ACCELERATORS)
+            raise one_of("infrastructure_config.accel_type", ACCELERATORS)
         if not training["training_files"]:
             raise invalid(
                 (("body", "training_config", "training_files"), "List should have at least 1 item", "too_short")
@@ -317,15 +150,15 @@ class SeekrTraining:
             raise SeekrError(404, f"Model {training['model']} not found")
         samples = 0
         for file_id in (*training["training_files"], *(training.get("validation_files") or ())):
-            file = self._get_file(file_id, request)
+            file = self.files.get(file_id, request)
             if file["purpose"] not in TRAINING_PURPOSES:
                 raise SeekrError(400, f"File {file_id} has the purpose {file['purpose']}")
             found = self.world.find("seekr_file", file_id)
-            # What is in other files is not looked at.
+            # What is in other files is not read.
             enough = found is None or found.inputs["type"] != "jsonl"
             samples += OUTPUT_SAMPLES if enough or found is None else found.inputs["samples"]
         stages = self.world.stages("fine_tune", *FINE_TUNE_WORDS)
-        job = self.world.add_job("fine_tune", f"ft-{uuid.uuid4().hex[:12]}", stages, inputs=body, scope=_team(request))
+        job = self.world.add_job("fine_tune", f"ft-{uuid.uuid4().hex[:12]}", stages, inputs=body, scope=team(request))
         if samples < MIN_SAMPLES:
             # Known only when it runs, and is paid for.
             reason = f"The training files have {samples} samples; at least {MIN_SAMPLES} are needed."
@@ -415,7 +248,7 @@ class SeekrTraining:
         body = await json_object(request)
         check(body, {"model_type": str, "model_id": str, "name": str, "description": str, "n_instances": int})
         if body["model_type"] not in MODEL_TYPES:
-            raise _one_of("model_type", MODEL_TYPES)
+            raise one_of("model_type", MODEL_TYPES)
         _length(body, "name", 5, 100)
         _length(body, "description", 5, 1000)
         _between(body, "n_instances", 1, 50)
@@ -429,7 +262,7 @@ class SeekrTraining:
             f"deployment-{uuid.uuid4().hex[:12]}",
             [Stage("Inactive")],
             inputs={name: body[name] for name in ("model_type", "model_id", "name", "description", "n_instances")},
-            scope=_team(request),
+            scope=team(request),
         )
         if self.world.config.seekr_deployments_start:
             self._start(job)
@@ -444,8 +277,8 @@ class SeekrTraining:
         request: Request,
         deployment_status: Literal["Inactive", "Pending", "Active", "Failed", "Started", "Success"] | None = None,
         fine_tune_id: str | None = None,
-        skip: _Offset = 0,
-        limit: _Limit = 100,
+        skip: Offset = 0,
+        limit: Limit = 100,
     ) -> dict[str, Any]:
         shown = [
             deployment
@@ -494,23 +327,3 @@ class SeekrTraining:
             # Both occur.
             raise SeekrError((502, 504)[int(elapsed) % 2], "The model does not answer")
         return completion(self.world, model, prompt, aligned=job.inputs.get("model_type") != "Base Model")
-
-
-def _team(request: Request) -> str:
-    return request.headers.get("x-team-id", "")
-
-
-def _suffix(filename: str) -> str:
-    return PurePosixPath(filename).suffix.removeprefix(".").lower()
-
-
-def _refusal(filename: str, purpose: str, size: int) -> tuple[int, str] | None:
-    """Return why a file is refused, as HTTP status and words."""
-    allowed = ALIGNMENT_TYPES if purpose == "alignment" else TRAINING_TYPES
-    if _suffix(filename) not in allowed:
-        return 400, f"{filename}: type {_suffix(filename)!r} is not allowed for purpose {purpose}"
-    if not size:
-        return 400, f"{filename} is empty"
-    if size > MAX_FILE:
-        return 413, f"{filename} is larger than 4 GB"
-    return None

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
     ApiError,
     ConnectionSettingsError,
@@ -27,6 +27,7 @@ from airflow_provider_nugen.api.errors import (
 )
 from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, JobStatus
 from airflow_provider_nugen.api.models import ServiceModel
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting import schedule
 from airflow_provider_nugen.waiting.progress import changes, duration, timestamp
 from airflow_provider_nugen.waiting.result import Decision, LogMessage, Outcome, WaitResult, cut

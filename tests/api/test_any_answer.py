@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.chat import ChatCompletion
-from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
+from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.job import JobState
 from airflow_provider_nugen.api.nugen import endpoints, models
 from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import models as seekr
 
 ENDPOINTS = [e for module in (endpoints, seekr_endpoints) for e in vars(module).values() if isinstance(e, Endpoint)]
-MODELS = [
+MODELS: list[Any] = [
     models.AlignmentStatus,
     models.TaskStatus,
     models.EvaluationStatus,

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.api.chat import ChatCompletion, is_not_ready
-from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
+from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.errors import ApiError, CertificateError, InvalidInputError, TransportError
 from airflow_provider_nugen.api.nugen.endpoints import CHAT_COMPLETION as NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr.endpoints import CHAT_COMPLETION as SEEKR
 
 MESSAGES = [{"role": "user", "content": "Why?"}]

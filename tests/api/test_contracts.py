@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import Endpoint, RawResponse
+from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.nugen import endpoints, jobs, models
+from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import jobs as seekr_jobs
 from airflow_provider_nugen.api.seekr import models as seekr_models
@@ -131,7 +133,7 @@ def test_the_example_of_an_evaluations_status_is_in_our_table() -> None:
 
 OF_CONTRACT: dict[str, tuple[Service, list[Endpoint[Any]]]] = {
     "nugen": (
-        endpoints.NUGEN,
+        NUGEN,
         [endpoints.ALIGNMENT_STATUS, endpoints.UNDEPLOYMENT_STATUS, endpoints.EVALUATION_STATUS],
     ),
     "seekr": (SEEKR, [seekr_endpoints.ALIGNMENT_JOB]),

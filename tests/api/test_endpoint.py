@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.endpoint import MAX_DEPTH, MAX_WORDS, Endpoint, RawResponse, Upload, per_revision
+from airflow_provider_nugen.api.endpoint import MAX_WORDS, Endpoint, Upload, per_revision
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.response import MAX_DEPTH, RawResponse
 from airflow_provider_nugen.api.seekr import endpoints as seekr
 
 A, E, M = {"alignment_id": "a-1"}, {"evaluation_id": "e-1"}, {"model_id": "m-1"}

@@ -1,4 +1,4 @@
-"""Which of the jobs that a service lists is ours: adopt one for certain, or name those that may be."""
+"""Which of the jobs that a service lists is this task's: adopt one for certain, or name those that may be."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.nugen import models, submissions
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import models as seekr_models
 from airflow_provider_nugen.api.seekr import submissions as seekr_submissions
 from airflow_provider_nugen.api.submission import (

@@ -101,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_CONNECT = answer
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing."""
+        """Answer nothing."""
 
 
 def _served(server: Server) -> Iterator[Server]:

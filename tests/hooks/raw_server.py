@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import ApiError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.sync_transport import SyncTransport

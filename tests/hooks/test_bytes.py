@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import ApiError, TransportError, UnreadableResponseError
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings
 
@@ -49,7 +50,7 @@ TABLE: dict[str, tuple[bytes, RawResponse | type[ApiError]]] = {
     "an odd status": (b"HTTP/1.1 2OO OK\r\n" + LENGTH + READY, TransportError),
     "a status of four digits": (b"HTTP/1.1 1000 OK\r\n" + LENGTH + READY, TransportError),
     "a header that is none": (OK + b"no colon\r\n" + LENGTH + READY, TransportError),
-    "a header that goes on": (
+    "a header that continues": (
         b"HTTP/1.1 503 S\r\nRetry-After: 1\r\n 2\r\nContent-Length: 0\r\n\r\n",
         RawResponse(503, b"", "1 2"),
     ),

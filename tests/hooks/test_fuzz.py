@@ -21,9 +21,9 @@ import pytest
 import requests
 
 from airflow_provider_nugen.api import endpoint
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.errors import ApiError, TransportError
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks import transport
 from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.http_response import StrictResponse, _Reader

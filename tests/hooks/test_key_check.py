@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import ApiError, TransportError
 from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.services import SERVICES
 from airflow_provider_nugen.hooks import key_check
 from airflow_provider_nugen.hooks.key_check import KeyCheck

@@ -11,9 +11,10 @@ from typing import Any, BinaryIO
 import pytest
 from python_multipart.multipart import parse_options_header
 
-from airflow_provider_nugen.api.endpoint import RawResponse, Request, Upload
+from airflow_provider_nugen.api.endpoint import Request, Upload
 from airflow_provider_nugen.api.errors import InvalidInputError, TransportError
 from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.multipart import Multipart
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.sync_transport import SyncTransport

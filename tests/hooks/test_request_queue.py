@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.errors import TransportError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks import request_queue
 from airflow_provider_nugen.hooks.request_queue import RequestQueue
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_nugen.api.endpoint import Call, RawResponse, Upload
+from airflow_provider_nugen.api.endpoint import Call, Upload
 from airflow_provider_nugen.api.errors import InvalidInputError, WrongRouteError
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr.endpoints import ALIGNMENT_JOB
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.hooks.revision import SpokenRevision, spoken_revision

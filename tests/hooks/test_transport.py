@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pytest
 
 from airflow_provider_nugen.api import endpoint
-from airflow_provider_nugen.api.endpoint import Call, RawResponse, Request
+from airflow_provider_nugen.api.endpoint import Call, Request
 from airflow_provider_nugen.api.errors import (
     ApiError,
     CertificateError,
@@ -23,6 +23,7 @@ from airflow_provider_nugen.api.errors import (
     UnreadableResponseError,
 )
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.async_transport import AsyncTransport

@@ -85,7 +85,7 @@ def is_final(run: Run) -> bool:
 
 
 def is_retryable(run: Run) -> bool:
-    """Return whether a try failed, and a retry may go on."""
+    """Return whether a try failed, and a retry may continue."""
     return isinstance(run.error, AirflowException) and not is_final(run)
 
 
@@ -116,7 +116,7 @@ class Service:
         return [job.id for job in self.jobs(kind) if not job.broken(self.world.now())]
 
     def word(self, job_id: str) -> str:
-        """Say the status word of a job."""
+        """Return the status word of a job."""
         return self.world.job(job_id).word(self.world.now())
 
     def trained(self, alignment_id: str = "trained") -> str:
@@ -140,7 +140,7 @@ def services() -> Iterator[Callable[..., Service]]:
     with ExitStack() as stack:
 
         def make(**options: Any) -> Service:
-            # Most tests look for a job as soon as it was started; those of slow lists say how slow.
+            # Most tests search for a job as soon as it was started; those of slow lists say how slow.
             options = {"visible_after": 0.0, **options}
             name = json.dumps(options, sort_keys=True)
             if name not in made:

@@ -46,7 +46,7 @@ def seekr(**arguments: Any) -> SeekrCreateAlignmentOperator:
 
 @pytest.fixture
 def on_sigterm() -> Iterator[Callable[[Any], None]]:
-    """Call ``on_kill`` of a task on SIGTERM, as the task runner does; afterwards the task goes on."""
+    """Call ``on_kill`` of a task on SIGTERM, as the task runner does; afterwards the task continues."""
     before = signal.getsignal(signal.SIGTERM)
 
     def install(task: Any) -> None:
@@ -114,7 +114,7 @@ def test_a_data_job_is_cancelled_while_its_files_are_processed(
             task_id="data", job_type="principle_files", file_ids=["f-1"], deferrable=False, poke_interval=POKE
         )
 
-    # Two looks before the wait, one in it.
+    # Two pokes before the wait, one in it.
     error = execute(Life(make, key), on_sigterm, lambda: service.asked("seekr_data_job") > 1)
     assert error is not None
     (job,) = service.jobs("data_job")
@@ -199,7 +199,7 @@ def test_nugen_cannot_cancel_and_the_log_says_so(
     )
     execute(life, on_sigterm, lambda: service.asked("alignment_status"))
     (job_id,) = service.live()
-    assert f"Nugen cannot cancel: alignment {job_id!r} goes on, and may be billed." in logs.at("warning")
+    assert f"Nugen cannot cancel: alignment {job_id!r} continues, and may be billed." in logs.at("warning")
 
 
 def test_an_undeployment_goes_on_as_it_should(
@@ -219,7 +219,7 @@ def test_an_undeployment_goes_on_as_it_should(
         key,
     )
     execute(life, on_sigterm, lambda: service.asked("undeploy_status"))
-    assert any("goes on" in line for line in logs.at("info"))
+    assert any("continues" in line for line in logs.at("info"))
     assert not any("billed" in line for line in logs.at("warning"))
 
 
@@ -246,7 +246,7 @@ def test_a_cancel_that_fails_is_said(service: Service, key: str, on_sigterm: Cal
     life = Life(lambda: seekr(timeout=0.5), key)
     execute(life, on_sigterm, lambda: service.asked("seekr_alignment"))
     (job_id,) = service.live("seekr_alignment")
-    assert any(f"{job_id!r} could not be cancelled, and may go on" in line for line in logs.at("error"))
+    assert any(f"{job_id!r} could not be cancelled, and may continue" in line for line in logs.at("error"))
 
 
 def test_a_retry_after_a_cancelled_job_starts_another(

@@ -1,4 +1,4 @@
-"""The gate: goes on, skips, or says why it cannot decide."""
+"""The gate: continues, skips, or says why it cannot decide."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import TaskDeferred
 
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException
 from airflow_provider_nugen.exceptions import NotReadyError, PossibleDuplicateJobError, ProviderError
 from airflow_provider_nugen.operators import model as model_module

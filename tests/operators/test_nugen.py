@@ -459,7 +459,7 @@ def test_a_model_that_never_was_deployed_is_undeployed(
 @pytest.mark.parametrize("revision", ["B", "C"])
 @pytest.mark.parametrize("before", [False, True], ids=["never undeployed", "undeployed before"])
 def test_400_can_mean_other_things(make_service: Callable[..., Service], key: str, revision: str, before: bool) -> None:
-    # The model is deployed, and goes on costing money: no success.
+    # The model is deployed, and still costs money: no success.
     service = make_service(nugen_revision=revision)
     model_id = service.trained()
     if before and revision == "B":

@@ -1,4 +1,4 @@
-"""One job per attempt: whatever happens to a try, the retry goes on with its job; a cleared task starts anew."""
+"""One job per task: whatever happens to a try, the retry continues with its job; a cleared task starts anew."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_what_is_refused_for_long_fails_the_try_and_is_sent_by_the_retry(
     life = Life(alignment, key, memory=memory)
     assert is_retryable(life.run())
     assert [life.run().value["alignment_id"]] == service.live()
-    # Who remembers that nothing was sent need not look.
+    # Who remembers that nothing was sent need not search.
     assert service.asked("list_alignments") == (0 if memory else 3)
 
 
@@ -222,8 +222,8 @@ def test_a_cleared_task_starts_anew_and_says_what_became_of_the_old_job(
     second = life.run().value["alignment_id"]
     assert service.live() == [first, second]
     (line,) = [line for line in logs.at("warning") if "Before it was cleared" in line]
-    assert f"alignment '{first}': PROCESSING, so it goes on and may be billed" in line
-    # And its retries go on with the new one, of which nothing is said.
+    assert f"alignment '{first}': PROCESSING, so it continues and may be billed" in line
+    # And its retries continue with the new one, of which nothing is said.
     assert life.run().value["alignment_id"] == second
     assert len([line for line in logs.at("warning") if "Before it was cleared" in line]) == 1
 
@@ -677,7 +677,7 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
 ) -> None:
     service = make_service()
     life = Life(lambda: data_job(deferrable=False), key, memory=memory)
-    # The first try ends before it has looked.
+    # The first try ends before it has searched.
     service.fault("status", "seekr_data_job", status=404, times=len(StartOperator.lookup_delays))
     assert is_retryable(life.run())
     (job,) = service.jobs("data_job")

@@ -80,13 +80,13 @@ class Run:
     :param xcoms: what it handed on, as JSON brings it to another task.
     :param error: the exception that ended it.
     :param deferrals: the triggers that it deferred to.
-    :param looks: how many times a worker took it up.
+    :param pokes: how many times a worker took it up.
     """
 
     xcoms: dict[str, Any] = field(default_factory=dict)
     error: BaseException | None = None
     deferrals: list[TaskDeferred] = field(default_factory=list)
-    looks: int = 0
+    pokes: int = 0
 
     @property
     def value(self) -> Any:
@@ -123,7 +123,7 @@ def run(
             sensor = make()
             sensor.render_template_fields(context, sensor.get_template_env())
             began = datetime.now(UTC)
-            result.looks += 1
+            result.pokes += 1
             try:
                 if resume is None:
                     value = on_worker(sensor, sensor.execute, context=context)

@@ -42,7 +42,7 @@ FLAGS: dict[str, dict[str, bool]] = {
 SKIP = AirflowSkipException
 #: Outcome, then what ends the task with each flag, as in Airflow's poke loop: ``soft_fail`` skips for
 #: AirflowSensorTimeout, AirflowTaskTimeout and AirflowFailException, ``never_fail`` for every exception, and
-#: ``silent_fail`` goes on after every other.
+#: ``silent_fail`` continues after every other.
 TABLE: dict[Outcome | None, tuple[type[BaseException], ...]] = {
     Outcome.FAILED: (final(JobFailedError), SKIP, SKIP, final(JobFailedError)),
     Outcome.CANCELLED: (final(JobCancelledError), SKIP, SKIP, final(JobCancelledError)),
@@ -158,7 +158,7 @@ def test_the_table(
     service: Service, connection: Callable[..., str], key: str, prepare: Prepare, mode: str, flag: str
 ) -> None:
     if (prepare, mode) == (execution_timeout, "reschedule"):
-        # There it counts per look.
+        # There it counts per poke.
         prepare = execution_timeout_while_asking
     arguments = {"alignment_id": "a-1", "timeout": 15, **prepare(service, connection), **MODES[mode], **FLAGS[flag]}
     done = run(
@@ -203,8 +203,8 @@ def test_the_poke_loop_does_not_time_out_before_the_final_poll(
 #: What the triggerer leaves behind for a wait that it gave up.
 LOST = {"error": "Trigger failure", "traceback": ["Traceback (most recent call last):", "Boom"]}
 LATE = {"error": "Trigger timeout"}
-#: The last look, then what it makes of a lost trigger and of a late one: an outcome of the table.
-LAST_LOOKS: dict[str, tuple[Prepare, Outcome | None, Outcome | None]] = {
+#: The final poll, then what it makes of a lost trigger and of a late one: an outcome of the table.
+FINAL_POLLS: dict[str, tuple[Prepare, Outcome | None, Outcome | None]] = {
     "failed": (failed_before, Outcome.FAILED, Outcome.FAILED),
     "wrong key": (wrong_key, Outcome.REJECTED, Outcome.REJECTED),
     "never seen": (missing_id, Outcome.REJECTED, Outcome.REJECTED),
@@ -215,25 +215,25 @@ LAST_LOOKS: dict[str, tuple[Prepare, Outcome | None, Outcome | None]] = {
 
 @pytest.mark.parametrize("flag", FLAGS)
 @pytest.mark.parametrize("left", [LOST, LATE], ids=["lost", "late"])
-@pytest.mark.parametrize("look", LAST_LOOKS)
+@pytest.mark.parametrize("final_poll", FINAL_POLLS)
 def test_a_lost_or_late_trigger_means_one_last_look(
-    service: Service, connection: Callable[..., str], look: str, left: dict[str, Any], flag: str
+    service: Service, connection: Callable[..., str], final_poll: str, left: dict[str, Any], flag: str
 ) -> None:
-    prepare, *outcomes = LAST_LOOKS[look]
+    prepare, *outcomes = FINAL_POLLS[final_poll]
     arguments = {"timeout": 600, **prepare(service, connection), **FLAGS[flag]}
-    if "timeout" in look:
+    if "timeout" in final_poll:
         arguments["execution_timeout"] = timedelta(seconds=90)
     sensor = AlignmentStatusSensor(task_id="wait", alignment_id="a-1", **arguments)
     outcome = outcomes[left is LATE]
     assert outcome is not None
     expected = TABLE[outcome][list(FLAGS).index(flag)]
     if outcome is Outcome.UNREACHABLE and flag == "silent_fail":
-        # The trigger is gone: nothing is left that could go on.
+        # The trigger is gone: nothing is left that could continue.
         expected = ServiceUnreachableError
     with pytest.raises(expected) as caught:
         sensor.resume_execution("__fail__", left, {"ti": TaskInstance(sensor)})
     assert type(caught.value) is expected
-    assert service.asked() == (2 if look == "wrong key" else 1)
+    assert service.asked() == (2 if final_poll == "wrong key" else 1)
     text = str(caught.value)
     assert "'a-1'" in text
     if outcome is Outcome.TIMEOUT:

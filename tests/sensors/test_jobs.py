@@ -43,7 +43,7 @@ def wait(key: str) -> Callable[..., Run]:
 
 @EVERY_MODE
 def test_trained_holds_in_every_state_after_training(service: Service, wait: Callable[..., Run], mode: str) -> None:
-    # READY is gone before anybody can look.
+    # READY is gone before anybody can poke.
     service.job("alignment", "a-1", "PROCESSING", ("READY", 0.0), ("DEPLOYING", 60), "EVALUATED")
     done = wait(mode)
     assert (done.value["status"], done.xcoms["model_id"]) == ("DEPLOYING", "a-1-model")
@@ -351,7 +351,7 @@ def test_passing_failures_do_not_end_a_wait(
     service: Service, wait: Callable[..., Run], logs: Logs, mode: str, fault: dict[str, Any]
 ) -> None:
     service.job("alignment", "a-1", "PROCESSING", "READY")
-    # The first look is a good one. (aiohttp sends a GET again at once when the connection was reset.)
+    # The first poke is a good one. (aiohttp sends a GET again at once when the connection was reset.)
     service.world.add_fault({**fault, "skip": 1, "times": 4})
     done = wait(mode)
     assert done.value["state"] == "SUCCEEDED"

@@ -54,7 +54,7 @@ def test_the_statuses_come_in_the_order_of_the_ids(service: Service, wait: Calla
 def test_jobs_that_are_done_already_never_defer(service: Service, wait: Callable[..., Run], mode: str) -> None:
     jobs(service, "evaluation", j_1=("READY",), j_2=("READY",), j_3=("READY",))
     done = wait(mode, evaluation_id=IDS)
-    assert (len(done.value), done.looks, done.deferrals) == (3, 1, [])
+    assert (len(done.value), done.pokes, done.deferrals) == (3, 1, [])
     assert done.xcoms["evaluation_ids"] == IDS
     assert service.asked() == 3
 

@@ -1,4 +1,4 @@
-"""What a sensor in reschedule mode remembers between two looks."""
+"""What a sensor in reschedule mode remembers between two pokes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def task(service: Service) -> TaskInstance:
     return TaskInstance(sensor())
 
 
-def look(ti: TaskInstance, store: Store | None, **arguments: Any) -> AirflowRescheduleException:
+def poke_once(ti: TaskInstance, store: Store | None, **arguments: Any) -> AirflowRescheduleException:
     context = {"ti": ti} | ({"task_state_store": store} if store else {})
     with pytest.raises(AirflowRescheduleException) as caught:
         sensor(**arguments).execute(context)
@@ -50,16 +50,16 @@ def look(ti: TaskInstance, store: Store | None, **arguments: Any) -> AirflowResc
 
 def test_the_memory_is_written_after_each_look_and_taken_up_by_the_next(service: Service, task: TaskInstance) -> None:
     store = Store()
-    look(task, store)
+    poke_once(task, store)
     first = store.get(STATE_KEY)
     assert {**first, "try": [0, 1], "seen": True, "status": "PROCESSING"} == first
     assert "failures" not in first
     service.world.add_fault({"action": "status", "status": 502})
-    look(task, store)
-    look(task, store)
+    poke_once(task, store)
+    poke_once(task, store)
     assert store.get(STATE_KEY)["failures"] == 2
     service.world.clear_faults()
-    look(task, store)
+    poke_once(task, store)
     assert "failures" not in store.get(STATE_KEY)
 
 
@@ -67,11 +67,11 @@ def test_the_memory_is_written_after_each_look_and_taken_up_by_the_next(service:
 def test_another_try_begins_anew(service: Service, task: TaskInstance, name: str, value: int) -> None:
     store = Store()
     service.world.add_fault({"action": "status", "status": 502})
-    look(task, store)
-    look(task, store)
+    poke_once(task, store)
+    poke_once(task, store)
     assert store.get(STATE_KEY)["failures"] == 2
     setattr(task, name, value)
-    look(task, store)
+    poke_once(task, store)
     assert store.get(STATE_KEY)["failures"] == 1
 
 
@@ -79,7 +79,7 @@ def test_another_try_begins_anew(service: Service, task: TaskInstance, name: str
 def test_strange_memories_do_no_harm(task: TaskInstance, stored: Any) -> None:
     store = Store()
     store.set(STATE_KEY, stored)
-    look(task, store)
+    poke_once(task, store)
     assert store.get(STATE_KEY)["status"] == "PROCESSING"
 
 
@@ -89,7 +89,7 @@ def test_the_end_forgets(service: Service, key: str, word: str) -> None:
     store = Store()
     store.set("another key", 1)
     run_ = run(sensor, key, store=store)
-    assert run_.looks > 1
+    assert run_.pokes > 1
     assert store.values == {"another key": "1"}
 
 
@@ -106,23 +106,23 @@ def test_with_memory_an_outage_ends_the_wait_and_without_only_the_timeout(servic
 @pytest.mark.parametrize("with_store", [True, False])
 def test_the_timeout_counts_from_the_first_look(service: Service, task: TaskInstance, with_store: bool) -> None:
     store = Store() if with_store else None
-    look(task, store, timeout=60)
+    poke_once(task, store, timeout=60)
     task.first_look = datetime.now(UTC) - timedelta(seconds=61)
     with pytest.raises(AirflowSensorTimeout, match=r"its timeout of 1 min was over .*: last status 'PROCESSING'"):
         sensor(timeout=60).execute({"ti": task} | ({"task_state_store": store} if store else {}))
 
 
 @pytest.mark.parametrize("with_store", [True, False])
-def test_the_next_look_comes_no_later_than_the_deadline(service: Service, task: TaskInstance, with_store: bool) -> None:
+def test_the_next_poke_comes_no_later_than_the_deadline(service: Service, task: TaskInstance, with_store: bool) -> None:
     store = Store() if with_store else None
     task.first_look = datetime.now(UTC) - timedelta(seconds=50)
-    next_look = look(task, store, timeout=60, poke_interval=300).reschedule_date
-    assert abs(next_look - (task.first_look + timedelta(seconds=60))) < timedelta(seconds=1)
+    next_poke = poke_once(task, store, timeout=60, poke_interval=300).reschedule_date
+    assert abs(next_poke - (task.first_look + timedelta(seconds=60))) < timedelta(seconds=1)
 
 
 def test_the_grace_of_a_fresh_id_counts_from_the_first_look(service: Service, task: TaskInstance) -> None:
     service.world.add_fault({"action": "status", "status": 404})
-    look(task, None)
+    poke_once(task, None)
     task.first_look = datetime.now(UTC) - timedelta(seconds=59)
     with pytest.raises(AirflowFailException, match="HTTP 404"):
         sensor().execute({"ti": task})
@@ -140,7 +140,7 @@ def test_other_modes_keep_no_memory(service: Service, key: str) -> None:
 
 def test_the_memory_is_small_and_without_the_key(task: TaskInstance, key: str) -> None:
     store = Store()
-    look(task, store)
+    poke_once(task, store)
     text = json.dumps(store.values)
     assert key not in text
     assert len(text) < 500
@@ -152,7 +152,7 @@ def test_intervals_grow_with_the_time_waited(task: TaskInstance, with_store: boo
         task.first_look = datetime.now(UTC) - timedelta(seconds=waited)
         store = Store() if with_store else None
         arguments = {"poke_interval": 10, "timeout": 86_400, "exponential_backoff": True, **arguments}
-        return look(task, store, **arguments).reschedule_date - datetime.now(UTC)
+        return poke_once(task, store, **arguments).reschedule_date - datetime.now(UTC)
 
     assert interval(0) < timedelta(seconds=11)
     assert timedelta(seconds=390) < interval(600) < timedelta(seconds=811)

@@ -1,4 +1,4 @@
-"""A sensor gives the same result in every mode, whenever it looks first."""
+"""A sensor gives the same result in every mode, whenever it pokes first."""
 
 from __future__ import annotations
 
@@ -100,10 +100,10 @@ def test_all_modes_hand_on_the_same(service: Service, key: str, name: str) -> No
     for mode in MODES.values():
         service.job(kind, "j-1", *life, overrides=overrides)
         later = run(lambda mode=mode: cls(**arguments, **mode), key)
-        assert later.looks > 1 or mode == MODES["poke"]
+        assert later.pokes > 1 or mode == MODES["poke"]
         service.world.clear_requests()
         before = run(lambda mode=mode: cls(**arguments, **mode), key)
-        assert (before.looks, before.deferrals, service.asked()) == (1, [], 1)
+        assert (before.pokes, before.deferrals, service.asked()) == (1, [], 1)
         done_later.append(later)
         done_before.append(before)
     assert [len(later.deferrals) for later in done_later] == [1, 0, 0]

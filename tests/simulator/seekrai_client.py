@@ -14,6 +14,7 @@ import os
 import sys
 import tempfile
 import urllib.request
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -175,12 +176,13 @@ def errors(client: Any) -> dict[str, str]:
     """See how errors arrive."""
     seen = {}
     with SeekrFlow(base_url=URL, api_key="wrong", max_retries=0) as stranger:
-        for name, call in (
+        attempts: tuple[tuple[str, Callable[[], Any]], ...] = (
             ("missing", lambda: client.alignment.retrieve("lost")),
             ("wrong_key", lambda: stranger.alignment.retrieve("lost")),
-        ):
+        )
+        for name, read in attempts:
             try:
-                call()
+                read()
             except (AuthenticationError, InvalidRequestError) as e:
                 seen[name] = f"{type(e).__name__}: {e}"
     return seen

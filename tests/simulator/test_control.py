@@ -167,7 +167,7 @@ def test_a_state_file_keeps_the_jobs_over_a_restart(simulate: Callable[..., Api]
     path = f"{V3}/alignment-project"
     assert second.get(path) == first.get(path)
     assert second.get(f"/v1/flow/data-jobs/{data_job}") == first.get(f"/v1/flow/data-jobs/{data_job}")
-    # It goes on where the clock is, not where it was stopped.
+    # It continues where the clock is, not where it was stopped.
     second.clock.forward(61)
     assert second.get(f"{path}/{running}")["status"] == "READY"
     assert second.get(f"{path}/{failed}")["error"] == "no"

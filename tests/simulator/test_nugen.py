@@ -186,7 +186,7 @@ def test_a_document_of_the_same_name_is_409_with_the_id_of_the_one_there_is(api:
 def test_documents_are_text_files(api: Api) -> None:
     assert fields_of(api.call("POST", f"{V3}/documents")) == ["files"]
     answer = api.call("POST", f"{V3}/documents", files=[("files", ("a.bin", b"\0\1"))])
-    assert (answer.status_code, answer.json()["detail"]) == (400, "a.bin is no text file")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "a.bin is not a text file")
 
 
 def test_files_that_are_too_large_are_413(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ def python() -> Path:
     python = ENVIRONMENT / "bin" / "python"
     if not any(ENVIRONMENT.glob(f"lib/*/site-packages/seekrai-{VERSION}.dist-info")):
         subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, f"seekrai=={VERSION}"], check=True)
     return python
 

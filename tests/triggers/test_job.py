@@ -279,7 +279,7 @@ async def test_a_deadline_that_has_passed_leaves_one_look(service: Service, name
 
 @pytest.mark.parametrize("name", ["deadline", "execution_deadline"])
 async def test_there_is_a_last_look_at_the_deadline(service: Service, name: str) -> None:
-    # The next look would come in a minute.
+    # The next poll would come in a minute.
     service.job("alignment", "a-1", ("PROCESSING", 60), "READY")
     began = time.time()
     ended = await ending(trigger(poke_interval=60, began=began, seen=True, **{name: began + 0.3}))
@@ -415,7 +415,7 @@ async def test_a_job_is_cancelled_only_if_a_user_has_ended_the_wait_for_it(
 async def test_a_data_job_whose_files_are_ready_is_not_cancelled_by_a_triggerer_that_hung(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Another triggerer has ended this wait, and the task goes on with the job.
+    # Another triggerer has ended this wait, and the task continues with the job.
     ended(monkeypatch)
     for number, word in enumerate(("ready_to_start", "running")):
         service.job("data_job", f"d-{number}", word)

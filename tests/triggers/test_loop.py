@@ -62,32 +62,32 @@ def _send(method: str, url: str, **options: Any) -> Any:
     return response.json() if response.content else None
 
 
-async def looks(url: str, at_least: int = 0) -> int:
-    """Count the looks; wait until there are so many."""
+async def polls(url: str, at_least: int = 0) -> int:
+    """Count the polls; wait until there are so many."""
     for _ in range(300):
         count = len(await asyncio.to_thread(_send, "GET", f"{url}/_simulator/requests"))
         if count >= at_least:
             return count
         await asyncio.sleep(0.3)
-    raise AssertionError(f"only {count} looks")
+    raise AssertionError(f"only {count} polls")
 
 
 async def watch(url: str, slow: list[str], disturb: Callable[[], None] | None) -> list[str]:
-    """Let all wait, and return what was slow after each of them has looked for the first time."""
+    """Let all wait, and return what was slow after each of them has polled for the first time."""
     loop = asyncio.get_running_loop()
     triggers = [
         JobTrigger("nugen.alignment", "a-1", "nugen_default", poke_interval=0.5, use_eta=False, began=time.time())
         for _ in range(WAITS)
     ]
-    before = await looks(url)
+    before = await polls(url)
     waits = [asyncio.create_task(ending(trigger)) for trigger in triggers]
     try:
-        await looks(url, before + 2 * WAITS)
+        await polls(url, before + 2 * WAITS)
         slow.clear()
         loop.slow_callback_duration = SLOW
         if disturb is not None:
             loop.call_soon(disturb)
-        await looks(url, before + 4 * WAITS)
+        await polls(url, before + 4 * WAITS)
         return list(slow)
     finally:
         for wait in waits:

@@ -8,9 +8,9 @@ from email.utils import format_datetime
 from typing import Any
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting.result import Decision, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import (

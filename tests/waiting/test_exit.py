@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.registry import KINDS
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.triggers.job import JobTrigger
 from airflow_provider_nugen.waiting.result import MAX_FIELD, MAX_TEXT, Decision, LogMessage, Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState

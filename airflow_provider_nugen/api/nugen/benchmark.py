@@ -33,12 +33,12 @@ def _read_item(number: int, item: Any) -> dict[str, Any]:
     if not isinstance(item, dict):
         raise ValueError(f"item {number} is not an object")
     renamed = dict(item)
-    for ours, theirs in zip(FIELDS["B"], FIELDS["C"], strict=True):
-        if theirs in renamed and ours not in renamed:
-            renamed[ours] = renamed.pop(theirs)
-    for ours, theirs in list(zip(FIELDS["B"], FIELDS["C"], strict=True))[1:]:
-        if ours not in renamed:
-            raise ValueError(f"item {number} has no {ours!r} (in the names of API revision C {theirs!r})")
+    for name_b, name_c in zip(FIELDS["B"], FIELDS["C"], strict=True):
+        if name_c in renamed and name_b not in renamed:
+            renamed[name_b] = renamed.pop(name_c)
+    for name_b, name_c in list(zip(FIELDS["B"], FIELDS["C"], strict=True))[1:]:
+        if name_b not in renamed:
+            raise ValueError(f"item {number} has no {name_b!r} (in the names of API revision C {name_c!r})")
     return renamed
 
 

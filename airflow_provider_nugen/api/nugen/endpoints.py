@@ -11,7 +11,7 @@ from __future__ import annotations
 from airflow_provider_nugen.api.chat import chat_endpoint
 from airflow_provider_nugen.api.endpoint import Endpoint, per_revision
 from airflow_provider_nugen.api.models import list_of
-from airflow_provider_nugen.api.nugen import models
+from airflow_provider_nugen.api.nugen import models, results, uploads
 from airflow_provider_nugen.api.nugen.service import NUGEN
 
 _V3 = "/api/v3"
@@ -168,7 +168,7 @@ UPLOAD_DOCUMENTS = Endpoint(
     "upload documents",
     "POST",
     per_revision(B=f"{_V3}/documents", C=f"{_V3}/documents/create"),
-    per_revision(B=models.read_task_ids, C=models.read_document_ids),
+    per_revision(B=uploads.read_task_ids, C=uploads.read_document_ids),
     body={"categories": "categories", "names": "names"},
     multipart=True,
     idempotent=True,
@@ -234,7 +234,7 @@ EVALUATION_RESULTS = Endpoint(
     "get evaluation results",
     "GET",
     f"{_V3}/evaluations/{{evaluation_id}}/results",
-    models.EvaluationResults.read,
+    results.EvaluationResults.read,
     not_ready_status=400,
     hints={400: "An evaluation has no results before it is done: wait for it with EvaluationStatusSensor."},
 )

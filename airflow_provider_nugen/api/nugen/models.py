@@ -8,7 +8,6 @@ The answers of API revisions A, B and C and of the older camelCase form are all 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AliasChoices, AliasGenerator, BeforeValidator, ConfigDict, Field
@@ -118,7 +117,7 @@ def read_undeployment(payload: object) -> TaskStatus:
 
     A deployment that is ``COMPLETED`` is deployed, so its undeployment is not over.
 
-    :raises ValueError: if it is no object, or has no status.
+    :raises ValueError: if it is not an object, or has no status.
     """
     answer = TaskStatus.read(payload)
     word = answer.deployment_status or answer.status
@@ -129,7 +128,7 @@ def read_model_detail(payload: object) -> TaskStatus:
     """
     Read revision C's detail of a model as the status of its deployment.
 
-    :raises ValueError: if it is no object, or has no deployment status.
+    :raises ValueError: if it is not an object, or has no deployment status.
     """
     if isinstance(payload, Mapping):
         payload = {"status": payload.get("deployment_status"), "model_id": payload.get("model_id")}
@@ -202,7 +201,7 @@ def read_document(payload: object) -> DocumentStatus:
 
     In revision B such a field would be the id of the task.
 
-    :raises ValueError: if it is no object, or has no status.
+    :raises ValueError: if it is not an object, or has no status.
     """
     answer = DocumentStatus.read(payload)
     document_id = payload.get("id") if isinstance(payload, Mapping) and not answer.document_id else None
@@ -275,164 +274,3 @@ class ListedEvaluation(NugenModel):
     benchmark_id: str | None = None
     status: str = ""
     created_at: Timestamp | None = None
-
-
-@dataclass(frozen=True)
-class ModelMetrics:
-    """
-    What an evaluation measured of one model.
-
-    :param model_id: the model, where the answer names it.
-    :param metrics: its metrics.
-    """
-
-    model_id: str | None
-    metrics: Mapping[str, Any]
-
-
-class EvaluationResults(NugenModel):
-    """
-    What an evaluation measured.
-
-    A single evaluation (``method: "eval"``) has ``metrics``. A comparison (``"eval-compare"``) has two slots,
-    ``base_model`` and ``eval_model``, and ``comparison``. The names of the slots say nothing about which model is in
-    which: :meth:`compared` tells.
-    """
-
-    evaluation_id: str | None = None
-    model_id: str | None = None
-    benchmark_id: str | None = None
-    status: str | None = None
-    method: str | None = None
-    raw_answers_count: int | None = None
-    completed_at: Timestamp | None = None
-    metrics: dict[str, Any] | None = None
-    model_id_2: str | None = _names("model_id_2", "baseline_model_id", "modelId2", "baselineModelId")
-    base_model: dict[str, Any] | None = None
-    eval_model: dict[str, Any] | None = None
-    comparison: dict[str, Any] | None = None
-    #: The parts of the answer that hold the metrics of one model, in recorded order.
-    slots: list[dict[str, Any]] = Field(default_factory=list, exclude=True)
-
-    @classmethod
-    def flatten(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Gather the slots of a comparison. Revision C's names of them are not known, so what they hold tells."""
-        slots = [slot for name in ("base_model", "eval_model") if isinstance(slot := payload.get(name), dict)]
-        if not slots:
-            parts = [part for value in payload.values() for part in (value if isinstance(value, list) else [value])]
-            slots = [p for p in parts if isinstance(p, dict) and _slot_id(p) and isinstance(p.get("metrics"), dict)]
-        return {**payload, "slots": slots}
-
-    def compared(self) -> tuple[ModelMetrics, ModelMetrics | None]:
-        """
-        Return what was measured of the evaluated model, and of the model that it was compared with, if it was.
-
-        The evaluated model is in the slot that names ``model_id``, the other one in the slot that names
-        ``model_id_2``. Only slots without ids are told by their recorded order: in ``base_model`` is the evaluated
-        model, in ``eval_model`` the other one (``docs/nugen-api.rst``, "Evaluation results").
-
-        :raises ValueError: if the ids of the slots contradict those of the evaluation.
-        """
-        ours, theirs = self._slots_of_models()
-        evaluated = ModelMetrics(self.model_id, self.metrics or {} if ours is None else _metrics(ours))
-        if theirs is None:
-            return evaluated, None
-        return evaluated, ModelMetrics(_slot_id(theirs) or self.model_id_2, _metrics(theirs))
-
-    def _slots_of_models(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-        """Return the slot of the evaluated model, and that of the other one."""
-        named = [slot for slot in self.slots if _slot_id(slot)]
-        if not named:
-            compared = self.base_model is not None or self.eval_model is not None
-            return (self.base_model or {}, self.eval_model or {}) if compared else (None, None)
-        ours = [slot for slot in named if _slot_id(slot) == self.model_id]
-        if len(ours) == 2 and self.model_id == self.model_id_2:
-            return ours[0], ours[1]  # a model compared with itself
-        if len(ours) > 1:
-            raise self._contradiction(named)
-        rest = [slot for slot in self.slots if slot not in ours]
-        # Without ids of its own a slot can be either model's; with ids it must be the one that they name.
-        theirs = [slot for slot in rest if _slot_id(slot) and _slot_id(slot) == self.model_id_2]
-        if not theirs and ours:
-            theirs = [slot for slot in rest if not (_slot_id(slot) and self.model_id_2)]
-        if not ours and theirs:
-            left = [slot for slot in rest if slot not in theirs]
-            ours = [slot for slot in left if not (_slot_id(slot) and self.model_id)]
-            if not left and self.metrics:
-                return None, theirs[0]
-        if len(ours) != 1 or len(theirs) > 1 or len(ours) + len(theirs) < len(self.slots):
-            raise self._contradiction(named)
-        return ours[0], theirs[0] if theirs else None
-
-    def _contradiction(self, named: list[dict[str, Any]]) -> ValueError:
-        other = f" and compares it with {self.model_id_2!r}" if self.model_id_2 else ""
-        return ValueError(
-            f"the results hold metrics of {' and '.join(repr(_slot_id(slot)) for slot in named)}, but the evaluation "
-            f"is of model {self.model_id!r}{other}, so it is not certain which metrics are whose"
-        )
-
-
-def _slot_id(slot: Mapping[str, Any]) -> str | None:
-    """Return the model that a slot names."""
-    found = slot.get("model_id") or slot.get("modelId")
-    return found if isinstance(found, str) and found.strip() else None
-
-
-def _metrics(slot: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the metrics of a slot: under ``metrics``, or bare."""
-    nested = slot.get("metrics")
-    return nested if isinstance(nested, Mapping) else slot
-
-
-@dataclass(frozen=True)
-class UploadedDocument:
-    """
-    What an upload answered about one file.
-
-    :param id: the id that the status endpoint takes.
-    :param document_id: the document's id, if it is known already.
-    """
-
-    id: str
-    document_id: str | None
-
-
-def _read_ids(payload: object) -> list[str]:
-    """Read the answer to an upload: a bare list of ids, or ``{"document_ids": [...]}``; both occur."""
-    ids = payload.get("document_ids") if isinstance(payload, dict) else payload
-    if not isinstance(ids, list) or not all(isinstance(item, str) and item.strip() for item in ids):
-        raise ValueError("expected a list of document ids")
-    return ids
-
-
-def read_task_ids(payload: object) -> list[UploadedDocument]:
-    """
-    Read revision B's answer to an upload: ids of tasks, whatever the answer calls them.
-
-    :raises ValueError: if there is no list of ids.
-    """
-    return [UploadedDocument(task_id, None) for task_id in _read_ids(payload)]
-
-
-def read_document_ids(payload: object) -> list[UploadedDocument]:
-    """
-    Read revision C's answer to an upload: ids of documents.
-
-    :raises ValueError: if there is no list of ids.
-    """
-    return [UploadedDocument(document_id, document_id) for document_id in _read_ids(payload)]
-
-
-def existing_document_id(payload: object) -> str | None:
-    """Return the id of the document that exists already, from the answer 409 to its upload: anywhere in ``detail``."""
-    todo = [payload.get("detail") if isinstance(payload, dict) else None]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, list):
-            todo += part
-        elif isinstance(part, dict):
-            found = part.get("document_id")
-            if isinstance(found, str) and found.strip():
-                return found
-            todo += part.values()
-    return None

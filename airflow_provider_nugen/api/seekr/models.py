@@ -79,7 +79,7 @@ def read_outputs(payload: object) -> list[dict[str, Any]]:
     """
     Read the output files of an alignment job.
 
-    :raises ValueError: if it is no list of objects.
+    :raises ValueError: if it is not a list of objects.
     """
     if not isinstance(payload, list) or not all(isinstance(item, dict) for item in payload):
         raise ValueError("expected a list of files")

@@ -30,7 +30,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
 
     The wait for the files is a wait like any other: in the triggerer if ``deferrable``. ``timeout`` and
     ``execution_timeout`` count for it and for the wait for the job, each. Files that need a review fail the task with a
-    message that a person must act; a retry goes on with the same data job.
+    message that a person must act; a retry continues with the same data job.
 
     Without a ``name`` one data job per attempt is guaranteed: the name that is generated finds it again after a crash,
     and what was done already is not done again. With a name of your own it is guaranteed on Airflow 3.3 and later,
@@ -99,7 +99,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         }
 
     def execute(self, context: Context) -> Any:
-        """Create the job or adopt it, add its files, and go on when they are processed."""
+        """Create the job or adopt it, add its files, and continue when they are processed."""
         job_id = self.start(context)
         self.push_xcoms(context, {"data_job_id": job_id})
         self._add_files(job_id)
@@ -124,7 +124,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         return self.finish(kind, result, context)
 
     def _add_files(self, job_id: str) -> None:
-        """Add the files that a try before this one did not add."""
+        """Add the files that an earlier try did not add."""
         wanted = id_list(self.file_ids, "file_ids", optional=True)
         if not wanted:
             return

@@ -48,7 +48,7 @@ class Documents:
             if (file.size or 0) > MAX_FILE:
                 raise HTTPException(413, f"{name} is larger than 100 MB")
             if b"\0" in await file.read(8192):
-                raise HTTPException(400, f"{name} is no text file")
+                raise HTTPException(400, f"{name} is not a text file")
         ids = []
         for file, name in zip(files, wanted, strict=True):
             inputs = {"name": name, "size": file.size, "categories": categories or []}

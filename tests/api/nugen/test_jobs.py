@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
+from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
+from airflow_provider_nugen.api.response import RawResponse
 
 RECORDED = Path(__file__).parents[2] / "recorded"
 UNKNOWN = None
-KINDS = (jobs.ALIGNMENT, jobs.EVALUATED_ALIGNMENT, jobs.EVALUATION, jobs.DEPLOYMENT, jobs.UNDEPLOYMENT)
+KINDS: list[JobKind[Any]] = [
+    *(jobs.ALIGNMENT, jobs.EVALUATED_ALIGNMENT, jobs.EVALUATION),
+    *(jobs.DEPLOYMENT, jobs.UNDEPLOYMENT),
+]
 #: The table "Status words" of the Nugen page of the documentation: is an alignment trained, is it evaluated too, is an
 #: evaluation done, is a deployment, is an undeployment.
 TABLE: dict[str, tuple[JobState | None, ...]] = {
@@ -321,7 +325,7 @@ def test_the_recorded_detail_of_an_evaluation_tells_its_status() -> None:
 
 
 #: What the recorded answers of revision B mean.
-MEANINGS = {
+MEANINGS: dict[str, tuple[JobKind[Any], JobState]] = {
     "/documents/01K0TASK0000001": (jobs.DOCUMENT, SUCCEEDED),
     "/benchmark/status/01K0BEN00000000000000UP001": (jobs.BENCHMARK, SUCCEEDED),
     "/alignment-project/status/alignment_01K0ALI0000001": (jobs.ALIGNMENT, SUCCEEDED),
@@ -381,7 +385,7 @@ def test_progress_and_estimate_are_handed_on() -> None:
     ids=lambda value: getattr(value, "key", None),
 )
 def test_a_result_has_all_fields_of_the_status_with_nulls_and_the_ids_to_hand_on(
-    kind: JobKind[Any], model: type, ids: tuple[str, ...]
+    kind: JobKind[Any], model: type[ServiceModel], ids: tuple[str, ...]
 ) -> None:
     answer = answered(kind, {"status": "completed"})
     result = kind.result(answer, kind.reading(answer))

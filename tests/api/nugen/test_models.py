@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.nugen.endpoints import (
     BASE_MODELS,
     DOCUMENT_STATUS,
@@ -21,16 +20,18 @@ from airflow_provider_nugen.api.nugen.models import (
     CreateAlignmentResponse,
     CreateBenchmarkResponse,
     CreateEvaluationResponse,
-    EvaluationResults,
     EvaluationStatus,
-    ModelMetrics,
     TaskStatus,
+    read_model_id,
+)
+from airflow_provider_nugen.api.nugen.results import EvaluationResults, ModelMetrics
+from airflow_provider_nugen.api.nugen.uploads import (
     UploadedDocument,
     existing_document_id,
     read_document_ids,
-    read_model_id,
     read_task_ids,
 )
+from airflow_provider_nugen.api.response import RawResponse
 
 METRICS = {
     "accuracy_before": 0.75,

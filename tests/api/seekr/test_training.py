@@ -171,7 +171,8 @@ def test_the_event_that_tells_how_far_the_training_is(
 
 def test_events_come_in_a_list_or_in_an_object() -> None:
     assert models.read_events({"data": [1]}) == models.read_events([1]) == [1]
-    for payload in ({}, None, {"data": {}}):
+    payloads: tuple[Any, ...] = ({}, None, {"data": {}})
+    for payload in payloads:
         with pytest.raises(ValueError, match="list of events"):
             models.read_events(payload)
 
