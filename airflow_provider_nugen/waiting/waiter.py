@@ -43,6 +43,9 @@ MAX_STATUS_ERRORS = 3
 #: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
+#: A key that was accepted before and is refused now is sent again after so many seconds at the least: what refused it
+#: for a moment is over then.
+REFUSAL_RETRY = 5.0
 #: Many waits may have the same deadline: for so many seconds the final poll can wait for its turn.
 FINAL_POLL_PATIENCE = 30.0
 #: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
@@ -240,7 +243,7 @@ class Waiter(Generic[M]):
             text = "The API key was rejected, but the connection has changed; retrying with the new one."
             return Decision(messages=(LogMessage(logging.INFO, text),))
         if self.state.status is not None:
-            return self._retry(None, refusal, now)
+            return self._retry(None, refusal, now, at_least=REFUSAL_RETRY)
         return self.on_error(None, refusal, now)
 
     def _is_passing(self, call: Call[M] | None, error: ApiError) -> bool:
@@ -256,7 +259,9 @@ class Waiter(Generic[M]):
     def _is_detail(self, call: Call[M] | None) -> bool:
         return call is not None and call.endpoint is self.kind.detail
 
-    def _retry(self, call: Call[M] | None, error: ApiError, now: float, until: float | None = None) -> Decision:
+    def _retry(
+        self, call: Call[M] | None, error: ApiError, now: float, until: float | None = None, at_least: float = 0.0
+    ) -> Decision:
         """Poll again after a failure that passes, unless there were too many for too long."""
         state = self.state
         # What the detail route makes up for is said once.
@@ -275,6 +280,7 @@ class Waiter(Generic[M]):
             )
         retry_after = retry_after_seconds(error.retry_after, now)
         sleep = schedule.retry_interval(self.settings.poke_interval, state.failures, retry_after, self.rand)
+        sleep = max(sleep, at_least)
         text = f"{self._status()} could not be read ({state.failures} in a row): {error.advice}"
         if until is not None:
             sleep = min(sleep, until)

@@ -24,6 +24,7 @@ from airflow_provider_nugen.waiting.waiter import (
     MAX_FAILURES,
     MAX_OUTAGE,
     NOT_FOUND_GRACE,
+    REFUSAL_RETRY,
     Waiter,
 )
 
@@ -78,6 +79,12 @@ def test_a_key_that_was_accepted_before_is_refused_only_by_a_second_401() -> Non
     wait = waiter()
     feed(wait, (0, "PROCESSING"), (60, http(401)), (60, False), (65, "PROCESSING"))
     assert tell(wait, http(401), 125).reread
+
+
+def test_a_refused_key_is_sent_again_only_after_some_seconds_however_often_the_job_is_polled() -> None:
+    wait = waiter(poke_interval=0.5)
+    decision = feed(wait, (0, "PROCESSING"), (1, http(401)), (1, False))
+    assert (decision.result, decision.sleep) == (None, REFUSAL_RETRY)
 
 
 def test_a_changed_connection_is_tried_at_once_and_a_second_401_is_final() -> None:
