@@ -24,8 +24,9 @@ from devtools.server import Server
 CONTROL = b"/_gateway"
 END_OF_HEAD = b"\r\n\r\n"
 CONTENT_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-#: Text that was cut in the middle of an emoji, and an integer that no machine type holds.
-POISON_TEXT, POISON_NUMBER = "cut \ud83d", 10**40
+#: Text that was cut in the middle of an emoji and has a NUL, which PostgreSQL cannot hold; and an integer that no
+#: machine type holds.
+POISON_TEXT, POISON_NUMBER = "cut \0 \ud83d", 10**40
 #: Fields that an answer may have and that say nothing about where the job stands.
 POISONED_FIELDS = ("error", "status_message", "description", "instructions", "name", "title", "eta_minutes", "note")
 

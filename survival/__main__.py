@@ -139,7 +139,8 @@ def _strike(fault: Fault, scene: Scene, left: list[Wait]) -> Row:
     over = scene.airflow.comes_true(lambda: not ending & scene.deferred(), END_TIMEOUT)
     scene.say(f"{len(ending)} waits are over" if over else f"{len(ending & scene.deferred())} waits are not over")
     hit_ids, own_ids = (frozenset(wait.job_id for wait in waits) for waits in (hit, ending))
-    return Row(fault.name, hit_ids, own_ids, happened and over)
+    survived = not (fault.by_service and scene.airflow.deaths)
+    return Row(fault.name, hit_ids, own_ids, happened and over, survived)
 
 
 def _airflow(home: Path, database: Database, reporter: Reporter) -> SupervisedAirflow:

@@ -111,6 +111,7 @@ class Fault:
     :param before: waits for the right moment.
     :param until: what must be true, too, before it is mended.
     :param refuses: the key is refused for one job of ten, which ends their waits.
+    :param by_service: it is in what the services answer, so that no process of Airflow may die of it.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Fault:
     before: Callable[[Scene], None] = _nothing
     until: Callable[[Scene], bool] = _at_once
     refuses: bool = False
+    by_service: bool = False
 
 
 def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any], **others: Any) -> Fault:
@@ -138,6 +140,7 @@ def _answers(name: str, seconds: float, ending: int, answer: dict[str, Any], **o
         restore=restore,
         seconds=seconds,
         ending=ending,
+        by_service=True,
         **others,
     )
 
@@ -171,6 +174,7 @@ def _through_gateway(name: str, fault: str, every: int, seconds: float, ending: 
         restore=restore,
         seconds=seconds,
         ending=ending,
+        by_service=True,
     )
 
 

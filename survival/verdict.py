@@ -50,12 +50,14 @@ class Row:
     :param hit: the job ids of the waits that were deferred when it began.
     :param own: the job ids of those of them whose jobs, or deadlines, ended during it.
     :param in_time: the fault came to its end, and so did the waits of ``own``, within the time that the suite gives it.
+    :param survived: no process of Airflow died that must not die of this fault.
     """
 
     name: str
     hit: frozenset[str]
     own: frozenset[str]
     in_time: bool
+    survived: bool = True
     verdicts: Sequence[Verdict] = field(default=(), init=False)
 
     @property
@@ -76,7 +78,7 @@ class Row:
     @property
     def passed(self) -> bool:
         """Whether the fault did no harm, and hit anything at all."""
-        return bool(self.hit) and self.in_time and self.correct == len(self.hit)
+        return bool(self.hit) and self.in_time and self.survived and self.correct == len(self.hit)
 
     @property
     def extra_delay(self) -> float:

@@ -3,7 +3,8 @@ Values that can leave the provider: what comes from a service, made safe for Air
 
 Airflow encodes a trigger's event, an XCom and a stored state as JSON in UTF-8 with msgspec. Text with a lone surrogate
 and an integer of more than 64 bits cannot be encoded: in an event they end the triggerer itself, and each one that is
-started after it, since the trigger is still in the database. Both are legal in JSON as Python reads it.
+started after it, since the trigger is still in the database. A NUL does the same where that is PostgreSQL, whose JSON
+columns refuse it. All are legal in JSON as Python reads it.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from typing import Any
 #: What is nested more deeply than this becomes text.
 MAX_DEPTH = 100
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
-#: A body that has none of these is safe as it is parsed: an escaped surrogate, one encoded in UTF-8, or many digits.
-_SUSPICIOUS = re.compile(rb"\\u[dD]|\xed|[0-9]{19}|[eE]\+?[0-9]{3}|NaN|Infinity")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+#: A body that has none of these is safe as it is parsed: an escaped surrogate or NUL, a surrogate encoded in UTF-8, or
+#: many digits.
+_SUSPICIOUS = re.compile(rb"\\u(?:[dD]|0000)|\xed|[0-9]{19}|[eE]\+?[0-9]{3}|NaN|Infinity")
+_UNSAFE = re.compile("[\0\ud800-\udfff]")
 
 
 def is_suspicious(body: bytes) -> bool:
@@ -33,13 +35,13 @@ def is_suspicious(body: bytes) -> bool:
 
 def safe_text(text: str, limit: int | None = None) -> str:
     """
-    Replace what UTF-8 cannot encode, and cut a long text.
+    Replace what UTF-8 cannot encode and PostgreSQL cannot hold, and cut a long text.
 
     :param text: any text.
     :param limit: the most characters to keep.
     """
-    if _SURROGATE.search(text):
-        text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+    if _UNSAFE.search(text):
+        text = _UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)
     if limit is not None and len(text) > limit:
         text = f"{text[:limit]}… ({len(text)} characters)"
     return text
@@ -47,10 +49,10 @@ def safe_text(text: str, limit: int | None = None) -> str:
 
 def safe_json(value: Any, *, max_text: int | None = None, max_depth: int = MAX_DEPTH) -> Any:
     """
-    Return a JSON value that msgspec and UTF-8 can carry; the argument stays as it is.
+    Return a JSON value that msgspec, UTF-8 and PostgreSQL can carry; the argument stays as it is.
 
-    Lone surrogates are replaced, an integer of more than 64 bits becomes a float (or text, where no float holds it), a
-    number that is not finite becomes null, and what is nested too deeply becomes text.
+    Lone surrogates and NULs are replaced, an integer of more than 64 bits becomes a float (or text, where no float
+    holds it), a number that is not finite becomes null, and what is nested too deeply becomes text.
 
     :param value: a JSON value, as parsed.
     :param max_text: the most characters of each text; ``None`` keeps all.

@@ -20,8 +20,12 @@ from airflow_provider_nugen.hooks.settings import Settings
 if TYPE_CHECKING:
     from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
-#: The outcome of a check holds for this many seconds.
+#: That the key is accepted holds for this many seconds.
 KEY_CHECK_TTL = 30.0
+#: That it is refused holds for so many only: enough for all who poll at that moment. A service that refuses every key
+#: for a second must not end the waits whose second poll comes after it, see
+#: :data:`~airflow_provider_nugen.waiting.waiter.REFUSAL_RETRY`.
+REFUSAL_TTL = 2.0
 
 
 class KeyCheck:
@@ -40,7 +44,7 @@ class KeyCheck:
         :param settings: the connection whose key would be sent.
         :param now: the time, by ``time.monotonic()``.
         """
-        if self._refusal is None or self._settings is not settings or now - self._checked_at > KEY_CHECK_TTL:
+        if self._refusal is None or self._settings is not settings or now - self._checked_at > REFUSAL_TTL:
             return None
         return self._refusal
 
@@ -62,7 +66,8 @@ class KeyCheck:
         """
         settings = transport.settings
         async with self._checking:
-            if self._settings is not settings or time.monotonic() - self._checked_at > KEY_CHECK_TTL:
+            ttl = KEY_CHECK_TTL if self._refusal is None else REFUSAL_TTL
+            if self._settings is not settings or time.monotonic() - self._checked_at > ttl:
                 try:
                     path = settings.service.key_check
                     self.record(settings, await transport.send(Request("GET", path)) if path else None)

@@ -44,6 +44,9 @@ MAX_STATUS_ERRORS = 3
 #: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
+#: A key that was accepted before and is refused now is sent again after so many seconds at the least: what refused it
+#: for a moment is over then.
+REFUSAL_RETRY = 5.0
 #: Many waits may have the same deadline: for so many seconds the final poll can wait for its turn.
 FINAL_POLL_PATIENCE = 30.0
 #: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
@@ -257,6 +260,8 @@ class Waiter(Generic[M]):
             )
         retry_after = retry_after_seconds(error.retry_after, now)
         sleep = schedule.retry_interval(self.settings.poke_interval, state.failures, retry_after, self.rand)
+        if isinstance(error, UnauthorizedError):
+            sleep = max(sleep, REFUSAL_RETRY)
         text = f"{self._status()} could not be read ({state.failures} in a row): {error.advice}"
         if until is not None:
             sleep = min(sleep, until)

@@ -103,6 +103,12 @@ def test_any_body_with_any_status_gives_a_result_or_an_api_error(
         assert isinstance(error, errors.UnreadableResponseError) == (200 <= status < 300)
 
 
+@pytest.mark.parametrize("escape", ["\\u0000", "\\ud83d", "\\uDFFF"])
+def test_what_no_database_can_hold_is_replaced_where_an_answer_is_read(escape: str) -> None:
+    body = f'{{"a{escape}": ["b{escape}c"]}}'.encode()
+    assert RawResponse(200, body).json() == {"a\ufffd": ["b\ufffdc"]}
+
+
 def nested(depth: int) -> bytes:
     return b'{"status":"FAILED","result":{"message":' + b"[" * depth + b"]" * depth + b"}}"
 

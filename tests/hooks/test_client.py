@@ -318,7 +318,7 @@ async def test_a_key_that_is_refused_for_everybody_is_sent_twice_for_all(
     ]
     assert await client.reread() is False
     # Only for a while.
-    monkeypatch.setattr(key_check, "KEY_CHECK_TTL", -1.0)
+    monkeypatch.setattr(key_check, "REFUSAL_TTL", -1.0)
     server.rule = key_rule("0123456789")
     assert (await client.send(call())).status == "READY"
     await client.release()

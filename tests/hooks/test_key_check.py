@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from airflow_provider_nugen.api.services import SERVICES
 from airflow_provider_nugen.hooks import key_check
 from airflow_provider_nugen.hooks.key_check import KeyCheck
 from airflow_provider_nugen.hooks.settings import Settings
+from airflow_provider_nugen.waiting.waiter import REFUSAL_RETRY
 
 SETTINGS = Settings(NUGEN, "my_conn", "https://nugen.example", "a-key-of-ours", "B")
 REFUSED = RawResponse(401, b"")
@@ -48,13 +50,25 @@ async def test_the_key_is_checked_once_for_all(answer: int | ApiError, refused: 
     assert (check.refusal(SETTINGS, check._checked_at) is not None) is refused
 
 
-async def test_another_key_is_another_question_and_an_old_answer_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_another_key_is_another_question_and_an_old_answer_is_none() -> None:
     check, other = KeyCheck(), replace(SETTINGS, api_key="another-key-of-ours")
     check.record(SETTINGS, REFUSED)
     assert check.refusal(SETTINGS, check._checked_at) is REFUSED
     assert check.refusal(other, check._checked_at) is None
-    assert check.refusal(SETTINGS, check._checked_at + key_check.KEY_CHECK_TTL + 1) is None
+    assert check.refusal(SETTINGS, check._checked_at + key_check.REFUSAL_TTL + 1) is None
     assert not await check.is_refused(cast("Any", Transport(200, other)))
+
+
+async def test_a_refusal_is_over_before_anybody_who_got_it_polls_again() -> None:
+    # The service refuses every key for a moment: the second poll must ask it, not be told what the first one got.
+    assert key_check.REFUSAL_TTL < REFUSAL_RETRY
+    check = KeyCheck()
+    check.record(SETTINGS, REFUSED)
+    check._checked_at -= REFUSAL_RETRY
+    assert check.refusal(SETTINGS, time.monotonic()) is None
+    assert not await check.is_refused(cast("Any", Transport(200)))
+    check._checked_at -= REFUSAL_RETRY
+    assert not await check.is_refused(cast("Any", Transport(401)))
 
 
 async def test_a_service_without_such_a_call_refuses_nobody_for_others() -> None:

@@ -24,9 +24,9 @@ from airflow_provider_nugen.waiting.waiter import STALL_TIMEOUT
 
 from .support import T0
 
-#: Half an emoji, as an answer has it that was cut in the middle; and numbers that no column holds.
+#: Half an emoji, as an answer has it that was cut in the middle; a NUL; and numbers that no column holds.
 HUGE = 10**5000
-POISON: list[Any] = ["\ud83d", 2**64, -(2**200), HUGE, math.inf, math.nan, "x" * 30_000]
+POISON: list[Any] = ["\ud83d", "a\0b", 2**64, -(2**200), HUGE, math.inf, math.nan, "x" * 30_000]
 texts = st.text() | st.text(st.characters(categories=["Cs"]), min_size=1) | st.just("x" * 20_000)
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.integers(-(2**200), 2**200) | st.floats() | texts,
@@ -44,10 +44,17 @@ def carried(value: Any) -> Any:
     """Send a value as a task or a triggerer sends it to its supervisor, and return it as it arrives."""
     frame = bytes(_RequestFrame(id=1, body={"value": value}).as_bytes()[4:])
     arrived = msgspec.msgpack.decode(frame)[1]["value"]
-    # The supervisor's request to the API server, and the database.
+    # The supervisor's request to the API server, and the database: JSONB of PostgreSQL holds no NUL.
+    assert "\0" not in _texts(arrived)
     json.dumps(arrived, allow_nan=False).encode()
     json.dumps(arrived, allow_nan=False, ensure_ascii=False).encode()
     return arrived
+
+
+def _texts(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return "".join(map(_texts, value)) if isinstance(value, list) else str(value)
 
 
 def check(wait: JobWait[Any], decisions: list[Decision]) -> None:

@@ -24,6 +24,7 @@ from airflow_provider_nugen.waiting.waiter import (
     MAX_FAILURES,
     MAX_OUTAGE,
     NOT_FOUND_GRACE,
+    REFUSAL_RETRY,
     Waiter,
 )
 
@@ -80,6 +81,12 @@ def test_whoever_takes_a_wait_over_knows_of_the_first_401() -> None:
     feed(wait, (0, "PROCESSING"), (60, http(401)))
     taken_over = waiter(state=WaitState.from_json(wait.state.to_json()))
     assert end_of(tell(taken_over, http(401), 65)).outcome is Outcome.REJECTED
+
+
+def test_a_refused_key_is_sent_again_only_after_some_seconds_however_often_the_job_is_polled() -> None:
+    wait = waiter(poke_interval=0.5)
+    decision = feed(wait, (0, "PROCESSING"), (1, http(401)))
+    assert (decision.result, decision.sleep) == (None, REFUSAL_RETRY)
 
 
 @pytest.mark.parametrize("between", ["PROCESSING", TRANSPORT, http(502)], ids=["answer", "no answer", "502"])

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.endpoint import RawResponse
 from airflow_provider_nugen.api.errors import CertificateError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import endpoints, jobs
 from airflow_provider_nugen.waiting.result import Decision, Outcome
 from airflow_provider_nugen.waiting.waiter import Waiter

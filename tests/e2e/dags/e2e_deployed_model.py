@@ -40,4 +40,4 @@ with (
             raise AirflowSkipException("The gate is closed.")
         return model_id
 
-    promote(model_id=inside(model_id=serve.model_id))
+    promote(model_id=inside(model_id=serve.model_id))  # type: ignore[call-arg]  # Airflow passes params
