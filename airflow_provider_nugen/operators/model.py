@@ -155,7 +155,7 @@ class DeployOperator(ModelOperator):
                     conn_id=self.conn_id,
                     job_id=record.job_id,
                 )
-            self.log.warning("An earlier try started %s, which continues and is billed.", subject)
+            self.log.warning("An earlier try started %s, which goes on and is billed.", subject)
         if not identity.is_first_try and self._adopt(model_id):
             record.record_started(model_id)
             return True

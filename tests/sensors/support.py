@@ -22,7 +22,7 @@ from airflow_provider_nugen.waiting import waiter as waiting
 T0 = 1_772_686_800.0
 #: How many seconds a job has a status word, unless the test says otherwise.
 STAGE = 0.06
-#: How many seconds are between two pokes, and the least that may be.
+#: How many seconds are between two looks, and the least that may be.
 SHORT = 0.02
 
 
@@ -30,7 +30,7 @@ class Clock:
     """
     A clock that stands at :data:`T0` until the service has answered for the first time.
 
-    So a job lives the same life for each wait, and a slow machine does not poke later than a fast one.
+    So a job lives the same life for each wait, and a slow machine does not look later than a fast one.
     """
 
     def __init__(self) -> None:
@@ -184,7 +184,7 @@ def no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Poke again soon after a failed poke."""
+    """Look again soon after a failed look."""
     monkeypatch.setattr(schedule, "FIRST_RETRY", SHORT)
     monkeypatch.setattr(schedule, "MAX_RETRY_INTERVAL", SHORT)
 
