@@ -24,9 +24,8 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from sensors.harness import Store
 
 from airflow_provider_nugen.api import submission as submission_module
-from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.endpoint import Call, RawResponse
 from airflow_provider_nugen.api.errors import TransientResponseError, TransportError
-from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError
 from airflow_provider_nugen.operators import identity as identity_module
 from airflow_provider_nugen.operators import submit as submit_module
@@ -432,12 +431,10 @@ class Money(RuleBasedStateMachine):
             for old, cleared in task_before.items():
                 if cleared is task and old != job_id:
                     del self.cleared[old]
-                    assert not (self.kind.can_cancel and self.service.jobs[old].is_live), (
-                        f"{old} continues beside {own}"
-                    )
+                    assert not (self.kind.can_cancel and self.service.jobs[old].is_live), f"{old} goes on beside {own}"
             version = self.service.jobs[job_id].version
             # Before Airflow 3.3 nothing is known of what was submitted.
-            assert version == task.version or task.store is None, f"{task} continues with a job of other inputs"
+            assert version == task.version or task.store is None, f"{task} goes on with a job of other inputs"
         elif isinstance(error, PossibleDuplicateJobError):
             for job in own:
                 assert job.id in str(error) or "need not be complete" in str(error), f"{job} is not named: {error}"
@@ -633,7 +630,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[pytest.MonkeyPatch], Any]]] = {
         "3.3",
         lambda patch: identity_with(patch, _without_retries),
     ),
-    "2: the job from before a clear continues": (
+    "2: the job from before a clear goes on": (
         "data job",
         "3.3",
         lambda patch: patch.setattr(SubmitOperator, "_deal_with_earlier_jobs", lambda self, attempt: None),

@@ -23,7 +23,7 @@ from airflow_provider_nugen.waiting import waiter as waiting
 T0 = 1_772_686_800.0
 #: How many seconds a job has a status word, unless the test says otherwise.
 STAGE = 0.06
-#: How many seconds are between two pokes, and the least that may be.
+#: How many seconds are between two looks, and the least that may be.
 SHORT = 0.02
 
 
@@ -207,7 +207,7 @@ def no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Poke again soon after a failed poke."""
+    """Look again soon after a failed look."""
     monkeypatch.setattr(schedule, "FIRST_RETRY", SHORT)
     monkeypatch.setattr(schedule, "MAX_RETRY_INTERVAL", SHORT)
 
