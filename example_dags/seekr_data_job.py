@@ -24,6 +24,7 @@ with DAG(
         task_id="create",
         job_type="principle_files",
         file_ids="{{ params.file_ids }}",
+        system_prompt="You answer for our support team.",
         instructions="Answer as our support team does.",
     )
     wait = SeekrDataJobSensor(task_id="wait", data_job_id=create.output["data_job_id"])
