@@ -229,7 +229,7 @@ class Waiter(Generic[M]):
         """Decide whether an error that ends a wait for a job never seen is passing for one that was."""
         if isinstance(error, UnauthorizedError):
             # A service that has accepted the key is asked again after a while: its refusal may be a hiccup.
-            return self.state.seen and not self.state.reread
+            return self.state.status is not None and not self.state.reread
         if isinstance(error, ConnectionSettingsError):
             # It was read before. Airflow says the same when its database or its secrets backend is down.
             return self.state.seen

@@ -169,7 +169,7 @@ def test_the_table(
     outcome, message = SCENARIOS[prepare]
     assert done.ending is TABLE[outcome][list(FLAGS).index(flag)]
     if (outcome, flag) == (Outcome.UNREACHABLE, "silent_fail"):
-        message = r"its timeout of 0\.6 s was over .*the final poll failed: HTTP 502"
+        message = r"its timeout of 1\.5 s was over .*the final poll failed: HTTP 502"
     assert re.search(message, str(done.error))
     assert done.xcoms == {}
 
