@@ -44,7 +44,7 @@ BEGIN = 1_770_000_000.0
 #: Seconds that the clock of a worker may differ from Airflow's, and the service's from that.
 WORKER_SKEW, SERVICE_SKEW = 50, 90
 #: Examples of each combination of a kind of job and a version of Airflow.
-EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 20)
+EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 15)
 #: How one request of a try goes wrong.
 TROUBLES = ("none", "none", "none", "lost", "lost", "never arrived", "refused", "dies before", "dies after")
 
@@ -433,7 +433,7 @@ class Money(RuleBasedStateMachine):
                     del self.cleared[old]
                     assert not (self.kind.can_cancel and self.service.jobs[old].is_live), f"{old} goes on beside {own}"
             version = self.service.jobs[job_id].version
-            # Before Airflow 3.3 nothing is known of what was submitted, nor when Airflow 3.4 has discarded it with a clear.
+            # Before Airflow 3.3 nothing is known of what was submitted, nor when 3.4 has discarded it with a clear.
             assert version == task.version or task.store is None or (self.kind.adopts and self.is_3_4), (
                 f"{task} goes on with a job of other inputs"
             )
