@@ -657,26 +657,6 @@ FAULTS: dict[str, tuple[str, str, Callable[[pytest.MonkeyPatch], Any]]] = {
             lambda self: submission_module.JobList(tuple(self._jobs.values()), "", self._now),
         ),
     ),
-    "8: a cut or missing name is another name": (
-        "alignment",
-        "3.3",
-        lambda patch: patch.setattr(submission_module, "_may_be_cut", lambda listed, name: False),
-    ),
-    "8: a hidden name of yours is another name": (
-        "alignment with a name of yours",
-        "3.3",
-        lambda patch: patch.setattr(submission_module, "_may_be_named", lambda listed, name: listed == name),
-    ),
-    "a job from before a clear is not adopted": (
-        "alignment, on_clear=adopt",
-        "3.1",
-        lambda patch: identity_with(patch, lambda context: None, lambda self: setattr(self, "task_key", self.key)),
-    ),
-    "the run's new start hides what was sent before a clear": (
-        "alignment, on_clear=adopt",
-        "3.3",
-        lambda patch: patch.setattr(JobRecord, "run_started", property(lambda self: self._identity.run_started)),
-    ),
     "8: what was listed before is forgotten": (
         "seekr alignment",
         "3.3",
@@ -722,3 +702,71 @@ def test_it_finds_the_fault(monkeypatch: pytest.MonkeyPatch, fault: str) -> None
                     suppress_health_check=list(HealthCheck),
                 ),
             )
+
+
+# Faults that need a longer story than chance tells in a short time: told step by step to the same model.
+
+
+def _lost_with_hidden_names(money: Money) -> None:
+    money.be_unkind(names="missing", visible_after=0.0, page_size=None, says_total=False, null_times=False, skew=0)
+    money.try_it(index=0, trouble="dies after", dies="no", skew=0, list_is_down=False)
+
+
+def _try_again(money: Money) -> None:
+    money.try_it(index=0, trouble="none", dies="no", skew=0, list_is_down=False)
+
+
+def _clear_a_run_that_is_over(money: Money) -> None:
+    money.wait(seconds=600.0)
+    money.clear(index=0, restarts=True, keeps_state=False)
+
+
+def _clear(money: Money) -> None:
+    money.clear(index=0, restarts=False, keeps_state=False)
+
+
+STORIES: dict[str, tuple[str, str, tuple[Callable[[Money], None], ...], Callable[[pytest.MonkeyPatch], Any]]] = {
+    "8: a cut or missing name is another name": (
+        "alignment",
+        "3.3",
+        (_lost_with_hidden_names, _try_again),
+        lambda patch: patch.setattr(submission_module, "_may_be_cut", lambda listed, name: False),
+    ),
+    "8: a hidden name of yours is another name": (
+        "alignment with a name of yours",
+        "3.3",
+        (_lost_with_hidden_names, _try_again),
+        lambda patch: patch.setattr(submission_module, "_may_be_named", lambda listed, name: listed == name),
+    ),
+    "a job from before a clear is not adopted": (
+        "alignment, on_clear=adopt",
+        "3.1",
+        (_try_again, _clear, _try_again),
+        lambda patch: identity_with(patch, lambda context: None, lambda self: setattr(self, "task_key", self.key)),
+    ),
+    "the run's new start hides what was sent before a clear": (
+        "alignment, on_clear=adopt",
+        "3.3",
+        (_lost_with_hidden_names, _clear_a_run_that_is_over, _try_again),
+        lambda patch: patch.setattr(JobRecord, "run_started", property(lambda self: self._identity.run_started)),
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", [True, False], ids=["fault put back", "no fault"])
+@pytest.mark.parametrize("story", STORIES)
+def test_a_story_shows_the_fault(monkeypatch: pytest.MonkeyPatch, story: str, fault: bool) -> None:
+    kind, airflow, steps, put_back = STORIES[story]
+    machine = machine_of(kind, airflow)
+    if fault:
+        put_back(monkeypatch)
+    with modelled(machine, monkeypatch):
+        money = machine()
+        *before, last = steps
+        for step in before:
+            step(money)
+        if not fault:
+            last(money)
+            return
+        with pytest.raises(AssertionError, match="has paid for"):
+            last(money)
