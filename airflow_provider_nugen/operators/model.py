@@ -251,6 +251,8 @@ class DeployOperator(ModelOperator):
             if state not in (RUNNING, SUCCEEDED):
                 raise TurnError(str(error))
             self.log.info("%s is there already: %s.", self.kind.subject(model_id), word)
+        elif submissions.says_deployed(error.problem):
+            self.log.info("%s is there already: %s", self.kind.subject(model_id), error.problem)
         elif not self._adopt(model_id):
             raise error
 

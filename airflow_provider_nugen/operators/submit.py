@@ -125,15 +125,24 @@ class SubmitOperator(StartOperator):
         self.check_before_paying()
         self._deal_with_earlier_jobs(attempt)
         listed, now = (None, None) if attempt.generated else self._list_before_sending(attempt)
-        self.check_not_killed()
-        record.record_sending(attempt.inputs_text, listed, now)
+        read_at = time.time()
+
+        def record_sending() -> None:
+            record.record_sending(attempt.inputs_text, listed, None if now is None else now + time.time() - read_at)
+
+        def before_sending() -> None:
+            # Pauses between two attempts can be long, and the last of them may be the one that arrives.
+            self.check_not_killed()
+            record_sending()
+
         try:
-            answer = self.hook.request(GuardedCall.of(call, self.check_not_killed))
+            answer = self.hook.request(GuardedCall.of(call, before_sending))
             job_id = self.submission.created_id(answer, attempt.inputs)
         except ApiError as e:
             if not e.maybe_processed:
                 record.record_not_sent()
                 raise
+            record_sending()  # it was under way until now
             self.log.warning("It is not known whether the service acted on the request: %s", e)
             if found := self._find_and_adopt(attempt, in_this_try=True):
                 return found

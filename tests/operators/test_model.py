@@ -204,6 +204,42 @@ def test_what_cannot_be_told_is_adopted_with_a_warning(slept: list[float], logs:
     assert "wait_for='evaluation'" in line
 
 
+@pytest.mark.parametrize("try_number", [1, 2])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Model is already deployed or being deployed",
+        "Model already deployed",
+        "Model -m-1 is being deployed.",
+        "The model has already been deployed",
+        "Deployment already in progress",
+    ],
+)
+def test_a_refusal_that_says_deployed_is_believed_when_the_statuses_of_b_do_not_tell(
+    slept: list[float], refusal: str, try_number: int
+) -> None:
+    over = word("COMPLETED")
+    hook = Hook("B", deploy_model=[(400, refusal)], get_deployment_status=over, get_undeploy_status=over)
+    assert start(hook, try_number=try_number) == {"model_id": MODEL}
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Model is not deployed",
+        "Model is already undeployed",
+        "Model cannot be deployed",
+        "Another model is already deployed",
+        "5 models are already deployed: the quota is used up",
+    ],
+)
+def test_a_refusal_that_says_something_else_is_not_taken_for_a_deployment(slept: list[float], refusal: str) -> None:
+    over = word("COMPLETED")
+    hook = Hook("B", deploy_model=[(400, refusal)], get_deployment_status=over, get_undeploy_status=over)
+    with pytest.raises(ProviderError):
+        start(hook)
+
+
 @pytest.mark.parametrize("store", [True, False], ids=["with store", "without store"])
 @pytest.mark.parametrize(
     ("deployment", "undeployment", "requests"),

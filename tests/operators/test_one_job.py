@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import tenacity.nap
 
 from airflow_provider_nugen.api.submission import ListPage
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.operators import identity, submit
 from airflow_provider_nugen.operators.nugen import (
     CreateAlignmentOperator,
     CreateBenchmarkOperator,
@@ -23,6 +26,7 @@ from airflow_provider_nugen.operators.nugen import (
 )
 from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator, SeekrCreateDataJobOperator
 from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.operators.submit import SubmitOperator
 from airflow_provider_nugen.simulator.timeline import Stage
 
 from .support import ALIGNMENT, BENCHMARK, DOCUMENTS, POKE, Life, Service, is_final, is_retryable
@@ -706,6 +710,30 @@ def test_a_refused_request_does_not_settle_what_was_doubtful_before(service: Ser
     service.world.jobs["alignment", job] = hidden
     assert life.run().value == {"alignment_id": job}
     assert service.live() == [job]
+
+
+def test_a_lost_answer_after_pauses_is_searched_for_a_minute_from_then_on(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = [0.0]
+    clock = SimpleNamespace(time=lambda: time.time() + passed[0], sleep=lambda s: passed.append(passed.pop() + s))
+    for module in (submit, identity):
+        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=clock.sleep))
+    monkeypatch.setattr(StartOperator, "lookup_delays", (0.0, 20.0, 20.0, 22.0))
+    # The last of four attempts arrives, three minutes after the first, and its job is listed 45 s later.
+    service.fault("status", "create_alignment", status=429, retry_after="60", times=3)
+    service.fault(operation="create_alignment", **LOST["dropped"])
+    read, listed_from = SubmitOperator._list, 180 + 45
+
+    def read_late(*args: Any) -> Any:
+        jobs = read(*args)
+        return replace(jobs, jobs=jobs.jobs if passed[0] >= listed_from else (), now=(jobs.now or 0) + passed[0])
+
+    monkeypatch.setattr(SubmitOperator, "_list", read_late)
+    life = Life(alignment, key)
+    assert [life.run().value["alignment_id"]] == service.live()
+    assert service.asked("create_alignment") == 4
 
 
 def test_a_list_that_is_not_there_is_not_taken_for_an_empty_one(service: Service, key: str) -> None:

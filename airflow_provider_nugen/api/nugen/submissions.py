@@ -106,6 +106,19 @@ def current_status(problem: str) -> str | None:
 
 _CURRENT_STATUS = re.compile(r"current\s+status\W{0,5}([a-z_]+)", re.IGNORECASE)
 _IS_UNDEPLOYED = re.compile(r"already\W+(been\W+)?undeployed|not\W+(currently\W+)?deployed", re.IGNORECASE)
+_IS_DEPLOYED = re.compile(
+    # At the beginning, after the HTTP status: "another model is deployed" is about something else.
+    r"(?:HTTP \d+:)?\W*(?:"
+    r"(?:(?:the|this)\W+)?model\W+(?:(?!not\b|never\b)\S+\s+)?"
+    r"(?:(?:is|has|already|been|being|currently)\W+)+deployed\b"
+    r"|deployment\W+(?:is\W+|has\W+)?already\b)",
+    re.IGNORECASE,
+)
+
+
+def says_deployed(problem: str) -> bool:
+    """Return whether a refusal says that this very model is deployed, or being deployed."""
+    return bool(_IS_DEPLOYED.match(problem))
 
 
 def says_undeployed(problem: str) -> bool:
