@@ -119,7 +119,13 @@ class NotReadyError(ResponseError):
 
 
 class WrongRouteError(ResponseError):
-    """404 or 405 from the router itself: this host, or this API revision, does not have the endpoint."""
+    """
+    404 or 405 from the router itself: this host, or this API revision, does not have the endpoint.
+
+    ``may_pass``: no API revision is set, so it may be a gateway whose service is being moved.
+    """
+
+    may_pass = False
 
 
 def retry_after_seconds(header: str | None, now: float) -> float | None:

@@ -105,6 +105,7 @@ class SpokenRevision:
             call.read(answer, self._conn_id)
         except WrongRouteError as e:
             e.hint = self._hint(answer.revision, before.revision if before else None)
+            e.may_pass = len(self._revisions) > 1
             raise
 
     def _hint(self, last: str, first: str | None) -> str:

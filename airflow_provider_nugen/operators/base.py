@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.errors import ApiError, NotReadyError, ResponseError, retry_after_seconds
+from airflow_provider_nugen.api.errors import (
+    ApiError,
+    NotReadyError,
+    ResponseError,
+    WrongRouteError,
+    retry_after_seconds,
+)
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
     ProviderError,
@@ -57,6 +63,9 @@ class ServiceOperator(ServiceTask):
             cls = TaskNotReadyError
         elif error.transient:
             cls = ServiceUnreachableError
+        elif isinstance(error, WrongRouteError) and error.may_pass:
+            # Nothing was processed, and a gateway answers so, too, while the service behind it is moved.
+            cls = RequestRejectedError
         return cls(
             str(error),
             service=self.hook_class.service.name,

@@ -27,6 +27,7 @@ from airflow_provider_nugen.exceptions import (
     JobCancelledError,
     JobFailedError,
     NotReadyError,
+    RequestRejectedError,
     UploadError,
     final,
 )
@@ -140,6 +141,13 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
             result = replace(result, result=statuses)
         elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED):
             UploadRecord(context).clear()  # a retry uploads again
+            if result.outcome is Outcome.REJECTED:
+                # After a move of the service one revision may not know the ids of the other, but the files' names.
+                raise RequestRejectedError(
+                    f"{result.message} A retry uploads the files again; the service recognises those that it has.",
+                    service=kind.service.name,
+                    conn_id=self.conn_id,
+                )
         return WaitsForJob.finish(self, kind, result, context)
 
     def _error(self, message: str) -> Exception:

@@ -192,7 +192,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
 
     def _begin(self, context: Context) -> JobWait[Any]:
         """Begin the wait of this try; in reschedule mode, take it up where the poke before left it."""
-        began, known = time.time(), dict[str, Any]()
+        began, known, polled_before = time.time(), dict[str, Any](), False
         if self.reschedule and not self.deferrable:
             if first := context["ti"].get_first_reschedule_date(context):
                 began = first.timestamp()
@@ -201,6 +201,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             if isinstance(stored, dict) and stored.get("try") == _this_try(context):
                 # When it is due Airflow decides.
                 known = {name: value for name, value in stored.items() if name != "due"}
+            polled_before = first is not None
         settings = WaitSettings(
             poke_interval=seconds(self.poke_interval, "poke_interval"),
             deadline=began + self.timeout,
@@ -212,7 +213,10 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             ignore_failures=self.silent_fail,
             use_eta=self.use_eta,
         )
-        return self.begin(self.kind, self.job_id(context), settings, {**known, "began": began})
+        wait = self.begin(self.kind, self.job_id(context), settings, {**known, "began": began})
+        for waiter in wait.waiters.values() if polled_before else ():
+            waiter.state.polled_before = True
+        return wait
 
     def _store(self, context: Context) -> Any:
         return task_state_store(context) if self.reschedule and not self.deferrable else None

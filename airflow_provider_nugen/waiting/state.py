@@ -64,6 +64,7 @@ class WaitState:
     :param server_errors: 5xx in a row of the status route.
     :param progress_began: when progress was first seen, in epoch seconds.
     :param first_progress: how far the job was then, from 0 to 1.
+    :param polled_before: another process has polled before, as in reschedule mode; what it found may not be known.
     :param over: the job is over; its status is read once more when those that are waited for with it are over, too.
     """
 
@@ -80,6 +81,7 @@ class WaitState:
     server_errors: int = 0
     progress_began: float | None = None
     first_progress: float | None = None
+    polled_before: bool = False
     over: bool = False
 
     def to_json(self) -> dict[str, Any]:

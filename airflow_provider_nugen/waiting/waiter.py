@@ -232,11 +232,15 @@ class Waiter(Generic[M]):
             return self.state.status is not None and not self.state.reread
         if isinstance(error, ConnectionSettingsError):
             # It was read before. Airflow says the same when its database or its secrets backend is down.
-            return self.state.seen
+            return self._was_polled()
         if isinstance(error, WrongRouteError) and self._incomplete is None:
             # A service that moves is back soon; a detail that was asked in the place of the status may not exist.
-            return self.state.seen or self._is_detail(call)
+            return self._was_polled() or self._is_detail(call)
         return False
+
+    def _was_polled(self) -> bool:
+        """Return whether the service knew the job, or an earlier poke left it to this one to find out."""
+        return self.state.seen or self.state.polled_before
 
     def _is_detail(self, call: Call[M]) -> bool:
         return call.endpoint is self.kind.detail
@@ -267,6 +271,9 @@ class Waiter(Generic[M]):
             sleep = min(sleep, until)
             text += f" A fresh id is not visible everywhere at once, so this is final only in {until:.0f} s."
         level = logging.INFO if state.failures > 1 else logging.DEBUG if known else logging.WARNING
+        if self._ask_detail and state.polled_before and retry_after is None:
+            # At once: the next poke is another process, which would ask the status route first, again.
+            return Decision(messages=(LogMessage(level, text),))
         return self._wait(now, sleep, [LogMessage(level, text)], error)
 
     def _take_turns(self, call: Call[M], error: ApiError) -> None:
@@ -274,7 +281,9 @@ class Waiter(Generic[M]):
         state, detail = self.state, self._is_detail(call)
         if not detail and isinstance(error, ResponseError):
             state.server_errors = state.server_errors + 1 if error.status >= 500 else 0
-        self._ask_detail = not detail and state.server_errors >= MAX_STATUS_ERRORS and self.kind.detail is not None
+        # Without memory of the pokes before, which Airflow before 3.3 has not, this one may be one of many that failed.
+        limit = 1 if state.polled_before else MAX_STATUS_ERRORS
+        self._ask_detail = not detail and state.server_errors >= limit and self.kind.detail is not None
 
     def _recovered(self, call: Call[M]) -> list[LogMessage]:
         """Note that the service answers (again)."""

@@ -184,6 +184,33 @@ def test_the_names_of_the_demos_do_not_exist(replay: Start, key: str) -> None:
     assert "binary_correctness_mean" in str(failed.error)
 
 
+@pytest.mark.usefixtures("quick_retries")
+def test_a_move_to_revision_c_while_documents_are_processed(
+    replay: Start, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider_nugen.waiting.waiter.NOT_FOUND_GRACE", 0.1)
+    (tmp_path / "handbook.txt").write_text("text")
+    task = Life(lambda: UploadDocumentsOperator(task_id="t", files=[str(tmp_path / "handbook.txt")], **WAITS), key)
+    # The answer to the upload is revision B's; C knows nothing of its task, but the name of the file.
+    status = f"{V3}/documents/{C.DOCUMENT}/status"
+    replay(
+        [
+            Call("POST", f"{V3}/documents", 200, {"document_ids": [B.TASK]}),
+            Call("GET", f"{V3}/documents/{B.TASK}/status", 404, {"detail": "Document not found"}),
+        ]
+    )
+    lost = task.run()
+    assert isinstance(lost.error, AirflowException)
+    assert not isinstance(lost.error, AirflowFailException)
+    replay(
+        [
+            Call("POST", f"{V3}/documents/create", 409, {"detail": {"message": "exists", "document_id": C.DOCUMENT}}),
+            Call("GET", status, 200, {"document_id": C.DOCUMENT, "status": "READY"}),
+        ]
+    )
+    assert task.run().xcoms["document_ids"] == [C.DOCUMENT]
+
+
 # Revision C, found out by itself.
 
 
@@ -225,6 +252,46 @@ def test_sensors_in_revision_c(replay: Start, key: str, mode: str) -> None:
     ):
         done = run(cls, key, **own, **MODES[mode])
         assert (done.value["status"], done.value["state"]) == (status, "SUCCEEDED")
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["memory", "no memory"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.usefixtures("quick_retries")
+def test_an_evaluation_whose_status_route_is_broken(replay: Start, key: str, mode: str, memory: bool) -> None:
+    server = replay([call for call in revision_c() if not (call.path.endswith("/status") and call.status == 200)])
+    arguments = {"evaluation_id": C.EVALUATION, "poke_interval": 0.05, "timeout": 20, **MODES[mode]}
+    wait = Life(lambda: EvaluationStatusSensor(task_id="t", **arguments), key, memory=memory).run()
+    assert wait.value["status"] == "READY"
+    assert server.asked(f"GET /evaluations/{C.EVALUATION}/status") > 1
+
+
+@pytest.mark.parametrize("memory", [True, False], ids=["memory", "no memory"])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.usefixtures("quick_retries")
+def test_a_gateway_that_has_lost_its_service_ends_no_wait(replay: Start, key: str, mode: str, memory: bool) -> None:
+    path = f"{V3}/alignment-projects/{C.ALIGNMENT}/status"
+    (ready,) = [call for call in revision_c() if call.path == path]
+    running = replace(
+        ready, body={**ready.body, "status": "QUEUED", "data": {**ready.body["data"], "status": "QUEUED"}}
+    )
+    lost = replace(ready, status=404, body={"detail": "Not Found"})
+    server = replay([running, *[lost] * 12, ready])
+    arguments = {"alignment_id": C.ALIGNMENT, "poke_interval": 0.05, "timeout": 20, **MODES[mode]}
+    wait = Life(lambda: AlignmentStatusSensor(task_id="t", **arguments), key, memory=memory).run()
+    assert wait.value["status"] == "READY"
+    assert server.asked(f"GET /alignment-projects/{C.ALIGNMENT}/status") == 14
+
+
+@pytest.mark.parametrize("cls", [CreateEvaluationOperator, UndeployModelOperator])
+def test_a_gateway_that_has_lost_its_service_leaves_the_retries(replay: Start, key: str, cls: Any) -> None:
+    replay([])
+    more = {"benchmark_id": C.BENCHMARK} if cls is CreateEvaluationOperator else {}
+    task = Life(lambda: cls(task_id="t", model_id=C.MODEL, retries=3, **more), key)
+    for _ in range(2):
+        failed = task.run()
+        assert isinstance(failed.error, AirflowException)
+        assert not isinstance(failed.error, AirflowFailException)
+        assert "API revisions B and C were both tried" in str(failed.error)
 
 
 def test_results_that_are_not_there_yet_can_be_fetched_by_a_retry(replay: Start, key: str) -> None:
