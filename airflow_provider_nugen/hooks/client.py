@@ -29,6 +29,9 @@ T = TypeVar("T")
 #: After these the service has processed nothing, and the same call may succeed at once in another way.
 _ASK_AGAIN = frozenset({401, *ROUTER_STATUSES})
 
+#: The first request through a connection goes ahead of all others for so many seconds at the most: its answer may drip.
+MAX_LEAD = 3.0
+
 clients: LoopRegistry[AsyncClient] = LoopRegistry()
 
 
@@ -85,13 +88,15 @@ class AsyncClient:
             e.context = call.context(self.conn_id)
             raise
         try:
-            if self._settings is not self._tried:
-                async with self._trying:
+            if self._settings is not self._tried and await self._may_lead():
+                try:
                     if self._settings is not self._tried:
                         try:
                             return await self._ask_until_processed(call)
                         finally:
                             self._tried = self._settings
+                finally:
+                    self._trying.release()
             response = await self._ask(call)
             if response.status in _ASK_AGAIN or not self._transports.revision.is_proven:
                 return await self._ask_again(call, response)
@@ -120,6 +125,14 @@ class AsyncClient:
     @property
     def _settings(self) -> Settings:
         return self._transports.transport.settings
+
+    async def _may_lead(self) -> bool:
+        """Wait until nobody goes ahead; return whether that is so, and nobody else will meanwhile."""
+        try:
+            async with asyncio.timeout(MAX_LEAD):
+                return await self._trying.acquire()
+        except TimeoutError:
+            return False
 
     async def _ask_until_processed(self, call: Call[Any]) -> RawResponse:
         return await self._ask_again(call, await self._ask(call))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from airflow_provider_nugen.api.errors import (
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN, UNDEPLOY_MODEL
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
 from airflow_provider_nugen.api.seekr.service import SEEKR
+from airflow_provider_nugen.hooks import client as client_module
 from airflow_provider_nugen.hooks import deprecation, key_check, request_queue, transport_cache
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.nugen import NugenHook
@@ -302,6 +304,32 @@ async def test_a_key_that_was_changed_is_found_and_no_wait_hears_of_it(
     assert (await client.fetch(CANCEL)).status == 200
     assert "/api/v3/models/base" not in [seen.target for seen in server.seen]
     await client.release()
+
+
+async def test_a_first_answer_that_does_not_come_holds_nobody_up(
+    connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_LEAD", 0.05)
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url))
+    answered = threading.Event()
+    accept = key_rule("0123456789")
+
+    def rule(request: RequestRecord) -> Answer:
+        if request.target.endswith("/slow"):
+            answered.wait(20)
+        return accept(request)
+
+    server.rule = rule
+    slow = asyncio.create_task(client.send(call("slow")))
+    try:
+        assert await asyncio.to_thread(server.asked.wait, 20)
+        async with asyncio.timeout(10):
+            assert (await client.send(call("a-1"))).status == "READY"
+        assert not slow.done()
+    finally:
+        answered.set()
+        await slow
+        await client.release()
 
 
 async def test_a_key_that_is_refused_for_everybody_is_sent_twice_for_all(
