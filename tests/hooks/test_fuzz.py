@@ -20,7 +20,7 @@ import msgspec
 import pytest
 import requests
 
-from airflow_provider_nugen.api import endpoint
+from airflow_provider_nugen.api import response
 from airflow_provider_nugen.api.errors import ApiError, TransportError
 from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN
 from airflow_provider_nugen.api.response import RawResponse
@@ -331,7 +331,7 @@ def is_redirect(result: RawResponse | ApiError) -> bool:
 #: Faults that were there once, and the number of a case that finds each, unless the cases have changed.
 FAULTS: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
     "surrogates, and integers of more than 64 bits": (
-        lambda m: m.setattr(endpoint, "safe_json", lambda value: value),
+        lambda m: m.setattr(response, "safe_json", lambda value: value),
         158,
     ),
     "a time-out for each read": (lambda m: m.setattr(_Reader, "readinto", lambda r, b: r._sock.recv_into(b)), 575),

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from airflow_provider_nugen.api import endpoint
+from airflow_provider_nugen.api import response as response_module
 from airflow_provider_nugen.api.endpoint import Call, Request
 from airflow_provider_nugen.api.errors import (
     ApiError,
@@ -396,7 +396,7 @@ def test_a_large_answer_is_parsed_beside_the_loop_and_a_usual_one_on_it(
         threads.append(threading.current_thread())
         return json.loads(body)
 
-    monkeypatch.setattr(endpoint, "_parse", parse)
+    monkeypatch.setattr(response_module, "_parse", parse)
     large = json.dumps({"status": "READY", "x": "y" * 2**17}).encode()
     for body, parsed in ((b'{"status": "READY"}', []), (large, [True]), (gzip.compress(large), [True])):
         packed = {"Content-Encoding": "gzip"} if body[:1] == b"\x1f" else {}
