@@ -200,12 +200,14 @@ async def test_a_job_that_is_over_ends_it_at_once(
 
 @pytest.mark.parametrize("status", [302, 400, 402, 403, 404, 409, 410, 422])
 async def test_a_final_answer_ends_it_at_once(service: Service, status: int) -> None:
-    service.job("alignment", "a-1", "READY")
+    alignment_id = f"a-{status}"
+    service.job("alignment", alignment_id, "READY")
     service.world.add_fault({"action": "status", "status": status})
-    ended = await ending(trigger(seen=True))
+    ended = await ending(trigger(job_id=alignment_id, seen=True))
     assert (ended.outcome, ended.result) == (Outcome.REJECTED, None)
-    assert f"the status of alignment 'a-1' could not be read: HTTP {status}" in ended.message
-    assert service.asked() == 1
+    assert f"the status of alignment '{alignment_id}' could not be read: HTTP {status}" in ended.message
+    # A request of the test before may be recorded only now.
+    assert sum(alignment_id in seen.path for seen in service.world.requests) == 1
 
 
 async def test_a_wrong_key_is_checked_once_and_looked_up_once_more(service: Service, look_ups: list[str]) -> None:
