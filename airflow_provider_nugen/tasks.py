@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -17,7 +17,7 @@ from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
-from airflow_provider_nugen.triggers.job import JobTrigger
+from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
@@ -31,6 +31,9 @@ JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 #: Airflow's own time-out of a trigger comes so many seconds after our deadline, where the final poll is due: it is only
 #: the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
+#: A shorter pause is waited for on the worker: what comes back from the triggerer too soon the scheduler fails, see
+#: :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
+MIN_DEFERRAL = MIN_RUN_TIME
 #: A job that is expected to end within so many seconds of the first poke is waited for on the worker: starting another
 #: worker would take about as long.
 NEARLY_DONE = 10.0
@@ -55,6 +58,27 @@ class ServiceTask(BaseOperator):
         """The Airflow connection."""
         conn_id: str = getattr(self, self.hook_class.conn_name_attr)
         return conn_id
+
+    def pause(self, seconds: float, method_name: str, kwargs: dict[str, Any], *, deferrable: bool) -> None:
+        """
+        Wait for some seconds: in the triggerer, or on the worker if that is not wanted or too short to defer.
+
+        :param seconds: how long, in seconds.
+        :param method_name: the method that continues after the triggerer.
+        :param kwargs: its arguments.
+        :param deferrable: whether to wait in the triggerer.
+        """
+        if deferrable and seconds >= MIN_DEFERRAL:
+            # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
+            from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+
+            self.hook.close()
+            self.defer(
+                trigger=DateTimeTrigger(moment=datetime.now(UTC) + timedelta(seconds=seconds)),
+                method_name=method_name,
+                kwargs=kwargs,
+            )
+        time.sleep(seconds)
 
     @contextmanager
     def session(self) -> Iterator[ServiceHook]:

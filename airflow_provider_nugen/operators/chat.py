@@ -6,7 +6,7 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_nugen.api.chat import ChatCompletion, is_not_ready
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 #: For this many seconds a model that the service does not find may be one that it does not find yet.
 NOT_FOUND_GRACE = 60.0
-#: What is shorter than this many seconds is waited for on the worker: a trigger that fires before the scheduler has
-#: read the end of the worker lets the task fail (Airflow 3.3.2), and another worker takes about as long to start.
-MIN_DEFERRAL = 10.0
 #: Characters of a prompt, and of an answer, in the table of what was not as expected.
 MAX_CELL = 200
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -204,20 +201,10 @@ class AskModelOperator(ServiceOperator):
             try:
                 return self.hook.send(call)
             except ApiError as e:
-                pause = self._pause(e, since)
-            if self.deferrable and pause >= MIN_DEFERRAL:
-                # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
-                from airflow.providers.standard.triggers.temporal import DateTimeTrigger
+                pause = self._pause_after(e, since)
+            self.pause(pause, "ask", {"answers": answers, "since": since}, deferrable=self.deferrable)
 
-                self.hook.close()
-                self.defer(
-                    trigger=DateTimeTrigger(moment=datetime.now(UTC) + timedelta(seconds=pause)),
-                    method_name="ask",
-                    kwargs={"answers": answers, "since": since},
-                )
-            time.sleep(pause)
-
-    def _pause(self, error: ApiError, since: float) -> float:
+    def _pause_after(self, error: ApiError, since: float) -> float:
         """
         Return how many seconds to wait before the question is asked again.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError, ResponseError
@@ -101,16 +100,7 @@ class ModelOperator(StartOperator):
                     ) from None
                 reason, pause = str(e), min(self.turn_interval, left)
             self.log.info("Asking again in %.0f s: %s", pause, reason)
-            if self.deferrable:
-                # Comes with Airflow. Loaded only now, since a DAG file need not pay for it.
-                from airflow.providers.standard.triggers.temporal import DateTimeTrigger
-
-                self.defer(
-                    trigger=DateTimeTrigger(moment=datetime.now(UTC) + timedelta(seconds=pause)),
-                    method_name="try_again",
-                    kwargs={"since": since},
-                )
-            time.sleep(pause)
+            self.pause(pause, "try_again", {"since": since}, deferrable=self.deferrable)
 
     def model_status(self, kind: JobKind[TaskStatus], model_id: str) -> TaskStatus | None:
         """Read the status of a model's deployment or undeployment; ``None`` if there never was one."""

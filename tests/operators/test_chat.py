@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sensors.support import Logs
 
+from airflow_provider_nugen import tasks
 from airflow_provider_nugen.exceptions import NotReadyError, UnexpectedAnswerError
-from airflow_provider_nugen.operators import chat
 from airflow_provider_nugen.operators.nugen import ChatCompletionOperator
 from airflow_provider_nugen.operators.seekr import SeekrChatCompletionOperator
 from airflow_provider_nugen.simulator.timeline import Stage
@@ -23,7 +23,7 @@ OPERATIONS = {"nugen": "chat_completion", "seekr": "seekr_chat"}
 
 @pytest.fixture(autouse=True)
 def no_scheduler_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "MIN_DEFERRAL", 0.0)
+    monkeypatch.setattr(tasks, "MIN_DEFERRAL", 0.0)
 
 
 def deployed(service: Service, which: str) -> str:
@@ -221,7 +221,7 @@ def test_a_model_that_is_never_found_ends_it_after_a_minute(
 
 def test_retry_after_is_obeyed_up_to_the_deadline(service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("airflow_provider_nugen.operators.chat.time.sleep", pauses.append)
+    monkeypatch.setattr("airflow_provider_nugen.tasks.time.sleep", pauses.append)
     model = deployed(service, "nugen")
     for after in ("7", "900"):
         service.fault("status", "chat_completion", status=429, retry_after=after)
@@ -231,7 +231,7 @@ def test_retry_after_is_obeyed_up_to_the_deadline(service: Service, key: str, mo
 
 
 def test_a_short_pause_is_waited_for_on_the_worker(service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "MIN_DEFERRAL", 10.0)
+    monkeypatch.setattr(tasks, "MIN_DEFERRAL", 10.0)
     model = deployed(service, "nugen")
     service.fault("status", "chat_completion", status=502)
     run = life("nugen", model, key, deferrable=True).run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import TaskDeferred
 
+from airflow_provider_nugen import tasks
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException
@@ -65,7 +67,9 @@ def word(status: str) -> list[tuple[int, Any]]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Let time pass at once; return how many seconds at a time."""
     seconds: list[float] = []
-    monkeypatch.setattr(model_module, "time", SimpleNamespace(time=lambda: 1e9 + sum(seconds), sleep=seconds.append))
+    clock = SimpleNamespace(time=lambda: 1e9 + sum(seconds), sleep=seconds.append, monotonic=time.monotonic)
+    for module in (model_module, tasks):
+        monkeypatch.setattr(module, "time", clock)
     return seconds
 
 
@@ -120,6 +124,14 @@ def test_the_turn_is_waited_for_in_the_triggerer(slept: list[float]) -> None:
     kwargs: dict[str, Any] = deferred.value.kwargs or {}
     assert operator.try_again(context, event=datetime.now(UTC), **kwargs) == {"model_id": MODEL}
     assert not slept
+
+
+def test_a_turn_that_may_come_within_seconds_is_waited_for_on_the_worker(
+    slept: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeployModelOperator, "turn_interval", tasks.MIN_DEFERRAL / 2)
+    assert start(Hook(deploy_model=[(409, UNDEPLOYING), (200, MODEL)]), deferrable=True) == {"model_id": MODEL}
+    assert slept == [tasks.MIN_DEFERRAL / 2]
 
 
 @pytest.mark.parametrize("status", [400, 409])
