@@ -157,7 +157,7 @@ def test_the_body_of_a_redirect_is_not_read(send: Send, server: RawServer, setti
 def test_no_cookie_is_kept(server: RawServer, settings: Settings) -> None:
     from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
-    server.script = Script([OK + b"Set-Cookie: a=b; Path=/\r\n" + LENGTH + READY])
+    server.script = Script([OK + b"Set-Cookie: a=b; Path=/\r\nConnection: close\r\n" + LENGTH + READY])
     transport = SyncTransport(settings)
     for _ in range(2):
         transport.send(Request("GET", "/x"))
