@@ -63,8 +63,9 @@ class ListedJob:
 
     @property
     def created_at(self) -> float | None:
-        """When it was created, in epoch seconds."""
-        return None if self.created is None else self.created.timestamp()
+        """When it was created, in epoch seconds; a zero (1970, or the year 1) stands for a time that is not known."""
+        at = 0.0 if self.created is None else self.created.timestamp()
+        return at if at > 0 else None
 
     def __str__(self) -> str:
         name = f", name {self.name!r}" if self.name else ""

@@ -58,7 +58,9 @@ def test_nothing_is_made_twice(
     def prepare() -> None:
         inputs = {"type": "jsonl", "purpose": "fine-tune", "filename": "a.jsonl", "bytes": 1, "samples": 100}
         service.world.add_job("seekr_file", "file-1", [Stage("READY")], inputs=inputs)
-        service.world.add_job("fine_tune", "ft-1", [Stage("completed")])
+        # Somebody else's. Without a name, it might be that of a task whose name a list does not show: that is doubt.
+        named = {"training_config": {"experiment_name": "theirs"}}
+        service.world.add_job("fine_tune", "ft-1", [Stage("completed")], inputs=named)
 
     prepare()
     worker = Worker(json.dumps(service.simulator.seekr_connection()), True, kind)
