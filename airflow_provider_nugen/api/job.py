@@ -172,7 +172,7 @@ class JobKind(Generic[M]):
         state = self.state(word)
         return JobStatus(state or RUNNING, word, is_known_status=state is not None)
 
-    def reading(self, answer: M, previous: str | None = None) -> JobStatus:
+    def read_status(self, answer: M, previous: str | None = None) -> JobStatus:
         """
         Return what an answer means.
 

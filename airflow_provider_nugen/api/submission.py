@@ -57,9 +57,9 @@ class ListedJob:
     inputs: Mapping[str, Any] = field(default_factory=dict)
     answer: Any = None
 
-    def reading(self, kind: JobKind[Any]) -> JobStatus:
+    def read_status(self, kind: JobKind[Any]) -> JobStatus:
         """Return what the list tells of the job, for a kind of job."""
-        return kind.status_from_word(self.status) if self.answer is None else kind.reading(self.answer)
+        return kind.status_from_word(self.status) if self.answer is None else kind.read_status(self.answer)
 
     @property
     def created_at(self) -> float | None:
@@ -309,7 +309,9 @@ def match_job(
     """
     kind, sent = kind or submission.kind, sent or Sent()
     live = [
-        job for job in job_list.jobs if not job.reading(kind).is_terminal_failure and job.job_id not in previous_job_ids
+        job
+        for job in job_list.jobs
+        if not job.read_status(kind).is_terminal_failure and job.job_id not in previous_job_ids
     ]
     begin = not_before if sent.first is None else sent.first
     recent = [

@@ -212,7 +212,7 @@ class DeployOperator(ModelOperator):
         if alignment.evaluation_id is None or alignment.status.upper() == "EVALUATED":
             return False
         evaluation = self.hook.request(jobs.EVALUATION.call(alignment.evaluation_id))
-        return jobs.EVALUATION.reading(evaluation).state is RUNNING
+        return jobs.EVALUATION.read_status(evaluation).state is RUNNING
 
     def _adopt_despite(self, error: ApiError, model_id: str) -> None:
         """

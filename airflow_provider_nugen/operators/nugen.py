@@ -575,7 +575,7 @@ class EvaluationResultsOperator(NugenOperator):
     def _raise_if_failed(self, evaluation_id: str) -> None:
         """Tell an evaluation that has no results yet from one that will never have any."""
         try:
-            job_status = jobs.EVALUATION.reading(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
+            job_status = jobs.EVALUATION.read_status(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
         except ApiError:
             return  # what the results said is what counts
         if job_status.is_terminal_failure:

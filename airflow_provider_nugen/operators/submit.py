@@ -162,7 +162,7 @@ class SubmitOperator(StartOperator):
         """Return the job that an earlier try started, unless it ended without success."""
         subject, record = self.kind.subject(job_id), attempt.record
         try:
-            reading = self.kind.reading(self.hook.request(self.kind.call(job_id)), record.status)
+            job_status = self.kind.read_status(self.hook.request(self.kind.call(job_id)), record.status)
         except NotFoundError as e:
             # A fresh id is not visible everywhere at once, so this need not mean that the job is gone.
             raise ServiceUnreachableError(
@@ -172,15 +172,15 @@ class SubmitOperator(StartOperator):
                 conn_id=self.conn_id,
                 job_id=job_id,
             ) from None
-        same_word = (record.status or "").upper() == reading.status.upper()
-        if reading.is_terminal_failure or (record.has_failed and same_word and not reading.needs_action):
-            self.log.info("%s of an earlier try is %s: starting another.", subject, reading.status)
+        same_word = (record.status or "").upper() == job_status.status.upper()
+        if job_status.is_terminal_failure or (record.has_failed and same_word and not job_status.needs_action):
+            self.log.info("%s of an earlier try is %s: starting another.", subject, job_status.status)
             record.record_ended()
             return None
         if attempt.has_changed:
-            self._start_despite(attempt, job_id, reading.status, is_running=self.kind.goes_on(reading))
+            self._start_despite(attempt, job_id, job_status.status, is_running=self.kind.goes_on(job_status))
             return None
-        self.log.info("Going on with %s of an earlier try (%s).", subject, reading.status)
+        self.log.info("Going on with %s of an earlier try (%s).", subject, job_status.status)
         return job_id
 
     def _start_despite(self, attempt: Attempt, job_id: str, status: str, *, is_running: bool) -> None:
@@ -228,7 +228,7 @@ class SubmitOperator(StartOperator):
         if match.job_id is not None:
             if changed:
                 (job,) = (job for job in jobs.jobs if job.job_id == match.job_id)
-                is_running = self.kind.goes_on(job.reading(self.kind))
+                is_running = self.kind.goes_on(job.read_status(self.kind))
                 self._start_despite(attempt, job.job_id, job.status, is_running=is_running)
                 return None
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(match.job_id))
@@ -317,8 +317,8 @@ class SubmitOperator(StartOperator):
         old: dict[str, tuple[str, bool]] = {}
         try:
             for job_id in record.previous_job_ids:
-                reading = self.kind.reading(self.hook.request(self.kind.call(job_id)))
-                old[job_id] = reading.status, self.kind.goes_on(reading)
+                job_status = self.kind.read_status(self.hook.request(self.kind.call(job_id)))
+                old[job_id] = job_status.status, self.kind.goes_on(job_status)
             if not old or record.sent_before_clear is not None:
                 old |= self._listed_before_clear(attempt)
         except (ApiError, ProviderError) as e:
@@ -352,11 +352,13 @@ class SubmitOperator(StartOperator):
             found = [job for job in jobs.jobs if key in (job.name or "").lower()]
         else:
             found = list(self._match(attempt, jobs, attempt.inputs, sent).candidates)
-        readings = {job.job_id: job.reading(self.kind) for job in found if record.key not in (job.name or "").lower()}
+        statuses = {
+            job.job_id: job.read_status(self.kind) for job in found if record.key not in (job.name or "").lower()
+        }
         return {
-            job_id: (reading.status, self.kind.goes_on(reading))
-            for job_id, reading in readings.items()
-            if attempt.generated or not reading.is_terminal_failure
+            job_id: (job_status.status, self.kind.goes_on(job_status))
+            for job_id, job_status in statuses.items()
+            if attempt.generated or not job_status.is_terminal_failure
         }
 
     def _cancel_earlier(self, job_id: str) -> None:

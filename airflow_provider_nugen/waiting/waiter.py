@@ -173,7 +173,7 @@ class Waiter(Generic[M]):
         :param answer: the parsed response.
         """
         state = self.state
-        status = self.kind.reading(answer, state.status)
+        status = self.kind.read_status(answer, state.status)
         if self._incomplete is not None:
             return self._on_detail(answer, status)
         messages = changes(self._subject(), status, state, now, words_only=self.one_of_many)

@@ -125,7 +125,7 @@ def test_any_answer_that_can_be_read_means_something_and_gives_a_json_result(
     kind = KINDS[key]
     with contextlib.suppress(errors.ApiError):
         answer = kind.call("x", detail=detail).read(RawResponse(200, body), "c")
-        reading = kind.reading(answer, previous)
+        reading = kind.read_status(answer, previous)
         assert reading.state in JobState
         assert all(
             isinstance(text, str) for text in (reading.status, reading.reason, reading.warning, reading.stall_reason)

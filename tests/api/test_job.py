@@ -30,7 +30,7 @@ def test_a_kind_asks_for_its_id_and_pushes_only_fields_of_its_status(kind: JobKi
     assert call.ids == {kind.id_name: "x/1"}
     assert "x%2F1" in call.request(kind.service.revisions[0], "c").target
     answer = call.read(RawResponse(200, b'{"status": "COMPLETED", "id": "x"}'), "c")
-    assert set(kind.xcom_keys) <= kind.result(answer, kind.reading(answer)).keys()
+    assert set(kind.xcom_keys) <= kind.result(answer, kind.read_status(answer)).keys()
 
 
 def test_the_detail_is_asked_for_where_there_is_one() -> None:
@@ -47,7 +47,7 @@ def test_a_word_that_is_not_in_the_table_has_no_state(word: str | None) -> None:
 
 def test_where_the_words_say_all_nothing_refines_them() -> None:
     kind = replace(jobs.DEPLOYMENT, interpret=None)
-    read = kind.reading(TaskStatus.read({"status": "FAILED", "error": "broke"}))
+    read = kind.read_status(TaskStatus.read({"status": "FAILED", "error": "broke"}))
     assert (read.state, read.reason) == (FAILED, "")
 
 

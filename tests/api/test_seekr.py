@@ -29,7 +29,7 @@ def job(**fields: Any) -> AlignmentJob:
 @pytest.mark.parametrize(("word", "state"), TABLE.items())
 @pytest.mark.parametrize("write", [str.upper, str.lower, str.title])
 def test_every_word_means_what_the_facts_say_in_any_case(word: str, state: JobState, write: Any) -> None:
-    read = ALIGNMENT.reading(job(status=write(word)))
+    read = ALIGNMENT.read_status(job(status=write(word)))
     assert (read.state, read.is_known_status, read.status) == (state, True, write(word))
 
 
@@ -39,7 +39,7 @@ def test_there_is_no_word_in_the_table_that_the_facts_do_not_have() -> None:
 
 @pytest.mark.parametrize("word", ["needs_review", "READY", ""])
 def test_an_unknown_word_is_taken_for_running(word: str) -> None:
-    read = ALIGNMENT.reading(job(status=word))
+    read = ALIGNMENT.read_status(job(status=word))
     assert (read.state, read.is_known_status) == (RUNNING, False)
 
 
@@ -56,12 +56,12 @@ def test_an_unknown_word_is_taken_for_running(word: str) -> None:
     ],
 )
 def test_progress_estimate_and_reason_are_handed_on(fields: dict[str, Any], expected: dict[str, Any]) -> None:
-    read = ALIGNMENT.reading(job(**fields))
+    read = ALIGNMENT.read_status(job(**fields))
     assert {name: getattr(read, name) for name in expected} == expected
 
 
 def test_the_estimated_end_is_handed_on() -> None:
-    read = ALIGNMENT.reading(job(estimated_completion_at="2026-03-05T07:00:00Z"))
+    read = ALIGNMENT.read_status(job(estimated_completion_at="2026-03-05T07:00:00Z"))
     assert str(read.eta) == "2026-03-05 07:00:00+00:00"
 
 
@@ -116,7 +116,7 @@ def test_a_list_with_a_job_that_cannot_be_read_is_unreadable_since_it_could_be_t
 )
 def test_a_data_job_has_files_to_process_before_it_can_start(word: str, files: JobState, whole: JobState) -> None:
     for kind, state in ((DATA_JOB_FILES, files), (DATA_JOB, whole)):
-        read = kind.reading(DataJob.read({"id": "j-1", "status": word}))
+        read = kind.read_status(DataJob.read({"id": "j-1", "status": word}))
         assert (read.state, read.is_known_status) == (state, True)
 
 
@@ -152,7 +152,7 @@ def test_a_data_job_that_needs_a_review_says_why_a_person_must_act(
     # The service's own reason goes before what is only guessed, and beside what the answer states.
     message = {"status_message": "two files are empty"}
     for said in ({}, message):
-        read = kind.reading(DataJob.read({"status": "needs_review", **said, **fields}))
+        read = kind.read_status(DataJob.read({"status": "needs_review", **said, **fields}))
         assert (read.state, read.needs_action, read.is_terminal_failure) == (FAILED, True, False)
         because = what
         if said:
@@ -163,7 +163,7 @@ def test_a_data_job_that_needs_a_review_says_why_a_person_must_act(
 def test_a_data_job_tells_of_the_alignment_job_inside_it() -> None:
     inner = {"id": "a-1", "status": "running", "progress": 40, "eta_minutes": 2, "step_progress": {}}
     answer = DataJob.read({"status": "running", "alignment_job": inner})
-    read = DATA_JOB.reading(answer)
+    read = DATA_JOB.read_status(answer)
     assert (read.progress, read.eta_seconds) == (40, 120)
     assert answer.alignment_job is not None
     assert answer.alignment_job.step_progress is None
@@ -172,7 +172,7 @@ def test_a_data_job_tells_of_the_alignment_job_inside_it() -> None:
 
 @pytest.mark.parametrize(("word", "stalls"), [("ready_to_start", True), ("running", False), ("file_processing", False)])
 def test_a_data_job_that_nobody_starts_stalls(word: str, stalls: bool) -> None:
-    assert bool(DATA_JOB.reading(DataJob.read({"status": word})).stall_reason) is stalls
+    assert bool(DATA_JOB.read_status(DataJob.read({"status": word})).stall_reason) is stalls
 
 
 @pytest.mark.parametrize("payload", [{}, None, ["x"], {"data": []}])

@@ -154,7 +154,7 @@ def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.Tas
     return (
         undeployment is not None
         and undeployment.status.upper() in ("PENDING", "UNDEPLOYING")
-        and (deployment is None or jobs.DEPLOYMENT.reading(deployment).state is SUCCEEDED)
+        and (deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is SUCCEEDED)
     )
 
 
@@ -163,5 +163,5 @@ def _stands(deployment: models.TaskStatus | None) -> bool:
     return (
         deployment is not None
         and deployment.status.upper() not in ("UNDEPLOYED", "UNDEPLOYING")
-        and jobs.DEPLOYMENT.reading(deployment).state in (RUNNING, SUCCEEDED)
+        and jobs.DEPLOYMENT.read_status(deployment).state in (RUNNING, SUCCEEDED)
     )

@@ -47,7 +47,7 @@ def answered(kind: JobKind[Any], payload: dict[str, Any], revision: str = "B", *
 
 
 def reading(kind: JobKind[Any], payload: dict[str, Any], previous: str | None = None, **how: Any) -> JobStatus:
-    return kind.reading(answered(kind, payload, **how), previous)
+    return kind.read_status(answered(kind, payload, **how), previous)
 
 
 def alignment(kind: JobKind[Any] = jobs.ALIGNMENT, **fields: Any) -> JobStatus:
@@ -321,7 +321,10 @@ def test_the_recorded_detail_of_an_evaluation_tells_its_status() -> None:
     (detail,) = [call["body"] for call in recorded if call["path"].endswith("/evaluation_01m0eva00000001")]
     answer = answered(jobs.EVALUATION, detail, "C", detail=True)
     assert (answer.evaluation_id, answer.questions_completed, answer.total_questions) == (detail["evaluation_id"], 0, 0)
-    assert (jobs.EVALUATION.reading(answer).state, jobs.EVALUATION.reading(answer).is_known_status) == (RUNNING, True)
+    assert (jobs.EVALUATION.read_status(answer).state, jobs.EVALUATION.read_status(answer).is_known_status) == (
+        RUNNING,
+        True,
+    )
 
 
 #: What the recorded answers of revision B mean.
@@ -388,7 +391,7 @@ def test_a_result_has_all_fields_of_the_status_with_nulls_and_the_ids_to_hand_on
     kind: JobKind[Any], model: type[ServiceModel], ids: tuple[str, ...]
 ) -> None:
     answer = answered(kind, {"status": "completed"})
-    result = kind.result(answer, kind.reading(answer))
+    result = kind.result(answer, kind.read_status(answer))
     assert result.keys() == {*model.model_fields, "state"}
     assert {name for name, value in result.items() if value is not None} == {"status", "state"}
     assert result["status"] == "completed"

@@ -113,34 +113,34 @@ def test_every_word_means_what_the_facts_say_in_any_case(
 ) -> None:
     assert {*kind.status_map} == {word.upper() for word in words}
     for word, state in words.items():
-        assert kind.reading(read(status=write(word))).state is state, word
+        assert kind.read_status(read(status=write(word))).state is state, word
 
 
 def test_a_demoted_deployment_is_inactive() -> None:
-    done = {word for word in DEPLOYMENT_WORDS if DEMOTION.reading(deployment(status=word)).state is SUCCEEDED}
+    done = {word for word in DEPLOYMENT_WORDS if DEMOTION.read_status(deployment(status=word)).state is SUCCEEDED}
     assert done == {"Inactive", "Failed"}
     assert {*DEMOTION.status_map} == {*DEPLOYMENT.status_map}
 
 
 def test_a_deployment_that_is_inactive_before_it_started_leads_nowhere_and_after_that_was_demoted() -> None:
     for previous in (None, "Inactive"):
-        read = DEPLOYMENT.reading(deployment(status="Inactive"), previous)
+        read = DEPLOYMENT.read_status(deployment(status="Inactive"), previous)
         assert (read.state, "promote it" in read.stall_reason) == (RUNNING, True)
-    read = DEPLOYMENT.reading(deployment(status="Inactive"), "Pending")
+    read = DEPLOYMENT.read_status(deployment(status="Inactive"), "Pending")
     assert (read.state, read.stall_reason) == (CANCELLED, "")
     assert "demoted" in read.reason
 
 
 def test_why_a_fine_tune_failed() -> None:
     events = [{"loss": 2.0, "epoch": 0.5}, {"loss": 1.5, "epoch": 1.0}]
-    read = FINE_TUNE.reading(fine_tune(status="failed", error_analysis="Out of memory.", events=events))
+    read = FINE_TUNE.read_status(fine_tune(status="failed", error_analysis="Out of memory.", events=events))
     assert "Out of memory" in read.reason
     assert "epoch 1" in read.reason
 
 
 def test_ids_are_in_the_result_by_the_names_of_their_xcoms() -> None:
     for kind, answer in ((FINE_TUNE, fine_tune()), (DEPLOYMENT, deployment(model_id="ft-1"))):
-        result = kind.result(answer, kind.reading(answer))
+        result = kind.result(answer, kind.read_status(answer))
         assert all(result[name] for name in kind.xcom_keys)
         assert result[kind.id_name] == result["id"]
 
@@ -187,7 +187,7 @@ def test_events_come_in_a_list_or_in_an_object() -> None:
     ],
 )
 def test_how_the_training_goes_is_told_by_the_events(fields: dict[str, Any], progress: str | None) -> None:
-    assert FINE_TUNE.reading(fine_tune(**fields)).progress == progress
+    assert FINE_TUNE.read_status(fine_tune(**fields)).progress == progress
 
 
 @pytest.mark.parametrize(
