@@ -45,7 +45,7 @@ def test_everything_that_is_offered_is_there() -> None:
 
 def test_the_task_state_store_is_the_contexts_own_or_none() -> None:
     store = object()
-    assert compat.task_state_store({"task_state_store": store}) is store  # type: ignore[typeddict-unknown-key]
+    assert compat.task_state_store({"task_state_store": store}) is store
     assert compat.task_state_store({}) is None
 
 

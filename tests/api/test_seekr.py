@@ -195,4 +195,4 @@ def test_outputs_are_a_list_of_files(payload: Any) -> None:
 )
 def test_a_data_job_shows_the_outputs_of_its_alignment(alignment_job: Any, outputs: list[str] | None) -> None:
     found = DataJob.read({"status": "completed", "alignment_job": alignment_job}).outputs
-    assert (found and [file["id"] for file in found]) == outputs
+    assert (None if found is None else [file["id"] for file in found]) == outputs

@@ -17,12 +17,14 @@ from airflow_provider_nugen.api.errors import (
     UnauthorizedError,
     WrongRouteError,
 )
-from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN, UNDEPLOY_MODEL
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, UNDEPLOY_MODEL
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
+from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.hooks import client as client_module
 from airflow_provider_nugen.hooks import deprecation, key_check, request_queue, transport_cache
 from airflow_provider_nugen.hooks.client import AsyncClient
+from airflow_provider_nugen.hooks.connection import aread_settings
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_THROTTLE_WAIT, PAUSE
 from airflow_provider_nugen.hooks.settings import Settings
@@ -79,7 +81,7 @@ async def test_the_connection_is_read_once_for_all_who_ask_together(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn_id, reads = connection("nugen", host=server.url), []
-    real = transport_cache.aread_settings
+    real = aread_settings
 
     async def counted(*args: Any, **kwargs: Any) -> Settings:
         reads.append(args)

@@ -18,8 +18,8 @@ from airflow_provider_nugen.hooks.settings import Settings
 Read = Callable[..., Settings]
 
 
-def aread(service: Service, conn_id: str, **kwargs: bool) -> Settings:
-    return asyncio.run(aread_settings(service, conn_id, **kwargs))
+def aread(service: Service, conn_id: str, *, known_to_exist: bool = False) -> Settings:
+    return asyncio.run(aread_settings(service, conn_id, known_to_exist=known_to_exist))
 
 
 @pytest.fixture(params=[read_settings, aread], ids=["sync", "async"])

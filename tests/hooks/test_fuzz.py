@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.client import HTTPResponse
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -22,7 +22,8 @@ import requests
 
 from airflow_provider_nugen.api import response
 from airflow_provider_nugen.api.errors import ApiError, TransportError
-from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS
+from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks import transport
 from airflow_provider_nugen.hooks.failures import explained
@@ -32,6 +33,8 @@ from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.sync_transport import _Connection, _Session
 
 from .raw_server import GUARD, SENDERS, RawServer, Script, outcome, raw_server
+
+T = TypeVar("T")
 
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
@@ -70,7 +73,7 @@ class Bytes:
             return Script([answer[: cuts[0]], answer[cuts[0] : cuts[1]], answer[cuts[1] :]], pause=0.01)
         return Script([answer])
 
-    def one_of(self, *choices: Any) -> Any:
+    def one_of(self, *choices: T) -> T:
         """Choose; the first choice, which is the right one, more often than the others."""
         return choices[0] if self.random.random() < 0.5 else self.random.choice(choices)
 

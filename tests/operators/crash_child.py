@@ -141,7 +141,7 @@ def main(
         context["task_state_store"] = FileStore(folder)
     if line is not None:
         die_at(line)
-    result = task.execute(context)  # type: ignore[arg-type]
+    result = task.execute(context)
     sys.settrace(None)
     write_at_once(folder / "result.json", result)
 

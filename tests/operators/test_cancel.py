@@ -14,11 +14,7 @@ from typing import Any
 import pytest
 import tenacity.nap
 from sensors import harness
-
-try:
-    from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred
+from sensors.harness import TaskDeferred
 
 from airflow_provider_nugen.compat import AirflowFailException, AirflowTaskTimeout
 from airflow_provider_nugen.exceptions import JobCancelledError, ProviderError

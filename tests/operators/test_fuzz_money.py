@@ -25,8 +25,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from sensors.harness import Store
 
 from airflow_provider_nugen.api import submission as submission_module
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import TransientResponseError, TransportError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError
 from airflow_provider_nugen.operators import identity as identity_module
 from airflow_provider_nugen.operators import submit as submit_module

@@ -10,12 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sensors.harness import Store
-
-try:
-    from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred
+from sensors.harness import Store, TaskDeferred
 
 from airflow_provider_nugen import tasks
 from airflow_provider_nugen.api.endpoint import Call
@@ -357,9 +352,11 @@ def test_what_is_not_an_id_is_named_before_sending(cls: Callable[..., Any], mode
 
 
 def test_what_is_wrong_in_the_dag_file_is_known_when_it_is_parsed() -> None:
-    for arguments in ({"early": "no"}, {"on_clear": "maybe"}, {"on_changed_inputs": "maybe"}):
+    words: list[dict[str, Any]] = [{"early": "no"}, {"on_clear": "maybe"}, {"on_changed_inputs": "maybe"}]
+    for arguments in words:
         with pytest.raises(ValueError, match="must be"):
-            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)  # type: ignore[arg-type]
-    for arguments in ({"poke_interval": -1}, {"timeout": -1}, {"timeout": "soon"}):
+            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)
+    numbers: list[dict[str, Any]] = [{"poke_interval": -1}, {"timeout": -1}, {"timeout": "soon"}]
+    for arguments in numbers:
         with pytest.raises(ProviderError, match="number of seconds"):
-            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)  # type: ignore[arg-type]
+            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)

@@ -240,10 +240,10 @@ def test_a_cleared_task_tells_of_its_failed_job(service: Service, key: str, logs
     job_id: list[str] = []
 
     class Failing(CreateAlignmentOperator):
-        def wait(self, context: Any, job_id_: str, *args: Any, **kwargs: Any) -> Any:
-            job_id.append(job_id_)
-            service.world.fail_job(job_id_, "out of memory")
-            return super().wait(context, job_id_, *args, **kwargs)
+        def wait(self, context: Any, started: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+            job_id.append(started)
+            service.world.fail_job(started, "out of memory")
+            return super().wait(context, started, *args, **kwargs)
 
     life.make = lambda: Failing(task_id="align", name="mine", retries=3, wait_for_completion=True, **ALIGNMENT)
     assert is_retryable(life.run())
@@ -457,7 +457,7 @@ def test_the_whole_list_is_read(service: Service, key: str) -> None:
         # The order of the list is not stated, so let ours come last.
         job = original(*args, **fields)
         jobs = service.world.jobs
-        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}  # type: ignore[assignment]
+        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}
         return job
 
     service.world.add_job = oldest  # type: ignore[method-assign]

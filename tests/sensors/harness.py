@@ -11,23 +11,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pydoc import locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.models.trigger import Trigger
-from airflow.sdk import BaseOperator
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.execution_time.task_runner import _defer_task
 from airflow.sdk.execution_time.timeout import timeout
 from airflow.triggers.base import TriggerEvent
 
-try:
+if TYPE_CHECKING:
     from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred
+    from airflow.serialization.serialized_objects import DagSerialization
+else:
+    try:
+        from airflow.sdk.exceptions import TaskDeferred
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.exceptions import TaskDeferred
 
 from airflow_provider_nugen.compat import AirflowRescheduleException, AirflowTaskTimeout
 from airflow_provider_nugen.triggers.job import JobTrigger
+
+
+def stored(dag: DAG) -> str:
+    """Return what Airflow stores of a DAG in its database."""
+    return json.dumps(DagSerialization.to_dict(dag))
+
 
 #: How to wait: the arguments of a sensor that choose it.
 MODES: dict[str, dict[str, Any]] = {
@@ -63,13 +74,13 @@ class TaskInstance:
         self.dag_id, self.run_id, self.task_id, self.map_index = "a_dag", "a_run", task.task_id, map_index
         self.try_number, self.max_tries = 1, 0
         self.xcoms: dict[str, Any] = {}
-        self.first_look: datetime | None = None
+        self.first_poke: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
-        return self.first_look
+        return self.first_poke
 
 
 @dataclass
@@ -132,7 +143,7 @@ def run(
                         sensor, sensor.resume_execution, next_method=resume[0], next_kwargs=resume[1], context=context
                     )
             except AirflowRescheduleException as e:
-                ti.first_look = ti.first_look or began
+                ti.first_poke = ti.first_poke or began
                 time.sleep(max((e.reschedule_date - datetime.now(UTC)).total_seconds(), 0))
                 continue
             except TaskDeferred as e:
@@ -184,7 +195,7 @@ def through_the_database(deferred: TaskDeferred, ti: TaskInstance, key: str) -> 
     sent = json.loads(message.model_dump_json())
     # What the api-server stores.
     read = Trigger._decrypt_kwargs(json.dumps(sent["trigger_kwargs"]))
-    again = locate(sent["classpath"])(**read)
+    again: JobTrigger = locate(sent["classpath"])(**read)
     assert again.serialize() == (classpath, kwargs)
     return again
 

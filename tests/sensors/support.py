@@ -66,8 +66,8 @@ class Service:
         self._clock = clock
         record = self.world.record
 
-        def answered(seen: RequestRecord) -> None:
-            record(seen)
+        def answered(request: RequestRecord) -> None:
+            record(request)
             clock.go()
 
         self.world.record = answered  # type: ignore[method-assign]

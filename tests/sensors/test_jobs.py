@@ -112,7 +112,7 @@ def test_a_failure_after_training_is_a_warning(
 
 
 @EVERY_MODE
-def test_a_trained_model_without_an_id_costs_one_look_at_the_detail(
+def test_a_trained_model_without_an_id_costs_one_request_for_the_detail(
     service: Service, wait: Callable[..., Run], mode: str
 ) -> None:
     service.job("alignment", "a-1", "READY", overrides={"model_id": None})

@@ -186,7 +186,7 @@ def test_durations_and_speed(simulate: Callable[..., Api]) -> None:
 @pytest.mark.parametrize("wrong", [{"speed": 0}, {"durations": {"training": {}}}])
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        create_app(**wrong)  # type: ignore[arg-type]
+        create_app(**wrong)
 
 
 def test_plain_timestamps_are_nugens(simulate: Callable[..., Api]) -> None:

@@ -403,4 +403,4 @@ def test_strict_turns_on_what_is_not_established(simulate: Callable[..., Api]) -
 
 def test_a_profile_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="'kind' is not one of plain, strict"):
-        create_app(profile="kind")  # type: ignore[arg-type]
+        create_app(profile="kind")

@@ -102,7 +102,7 @@ def oversleep() -> None:
     time.sleep(2 * SLOW)
 
 
-def test_no_callback_is_slow_after_the_first_look(slow_service: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_callback_is_slow_after_the_first_poll(slow_service: str, caplog: pytest.LogCaptureFixture) -> None:
     slow: list[str] = []
 
     class Listener(logging.Handler):
