@@ -55,12 +55,12 @@ def test_an_unknown_word_is_taken_for_running(word: str) -> None:
         ({}, {"progress": None, "eta_seconds": None, "eta": None, "reason": ""}),
     ],
 )
-def test_progress_estimate_and_reason_are_handed_on(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_progress_estimate_and_reason_are_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     read = ALIGNMENT.read_status(job(**fields))
     assert {name: getattr(read, name) for name in expected} == expected
 
 
-def test_the_estimated_end_is_handed_on() -> None:
+def test_the_estimated_end_is_read() -> None:
     read = ALIGNMENT.read_status(job(estimated_completion_at="2026-03-05T07:00:00Z"))
     assert str(read.eta) == "2026-03-05 07:00:00+00:00"
 

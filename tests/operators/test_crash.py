@@ -48,7 +48,7 @@ class Worker:
         self, folder: Path, task_id: str, number: int, *, line: int | None = None, seconds: float | None = None
     ) -> bool:
         """
-        Run a try, and kill it when it has executed so many lines, or after so many seconds.
+        Run a try, and kill it after a number of executed lines, or of seconds.
 
         :return: whether it was done before.
         """

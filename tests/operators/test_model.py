@@ -167,7 +167,7 @@ def test_what_is_deployed_for_the_automatic_evaluation_is_not_adopted(slept: lis
     assert start(hook) == {"model_id": MODEL}
     assert hook.asked.count("deploy_model") == 3
     assert slept == [30.0, 30.0]
-    # Also if a try before this one was refused.
+    # Also if an earlier try was refused.
     hook = evaluated(revision, "EVALUATING", "EVALUATED")
     hook.answers["get_deployment_status"] = [*word("DEPLOYED"), *word("UNDEPLOYED")]
     assert start(hook, try_number=2, store=Store()) == {"model_id": MODEL}
@@ -185,7 +185,7 @@ def test_an_alignment_that_says_ready_while_it_is_evaluated_is_told_by_its_evalu
     assert slept == [30.0]
 
 
-def test_an_own_deployment_goes_on_whatever_is_evaluated(slept: list[float]) -> None:
+def test_an_own_deployment_continues_whatever_is_evaluated(slept: list[float]) -> None:
     store = Store()
     start(Hook(deploy_model=[(200, MODEL)]), store=store)
     hook = evaluated("C", "EVALUATING", "EVALUATING")

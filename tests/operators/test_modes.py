@@ -138,7 +138,7 @@ def test_without_waiting_the_ids_are_the_result(quick: Service, key: str, tmp_pa
 @pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
 @pytest.mark.parametrize("push", [True, False], ids=["xcom", "do_xcom_push=False"])
 @pytest.mark.parametrize("name", [name for name in OPERATORS if name != "uploaded benchmark"])
-def test_the_id_is_handed_on_before_deferring(
+def test_the_id_is_pushed_before_deferring(
     service: Service, key: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, name: str, push: bool, memory: bool
 ) -> None:
     _, _, kind, id_name, _ = OPERATORS[name]

@@ -141,7 +141,7 @@ def test_a_try_that_dies_after_its_request(
     assert service.asked("create_alignment") == 1
 
 
-def test_the_retry_goes_on_with_the_stored_job(service: Service, key: str) -> None:
+def test_the_retry_continues_with_the_stored_job(service: Service, key: str) -> None:
     life = Life(lambda: alignment(name="A name of my own"), key)
     first, second = life.run(), life.run()
     assert first.value == second.value
@@ -454,7 +454,7 @@ def test_the_whole_list_is_read(service: Service, key: str) -> None:
     original, asked = service.world.add_job, service.asked("list_evaluations")
 
     def oldest(*args: Any, **fields: Any) -> Any:
-        # The order of the list is not stated, so let ours come last.
+        # The order of the list is not stated, so let the task's own job come last.
         job = original(*args, **fields)
         jobs = service.world.jobs
         service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}
@@ -696,7 +696,7 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
     assert len(service.jobs("seekr_alignment")) == 1
 
 
-def test_a_refused_request_does_not_settle_what_was_doubtful_before(service: Service, key: str) -> None:
+def test_a_refused_request_does_not_settle_what_was_in_doubt_before(service: Service, key: str) -> None:
     life = Life(alignment, key)
     # Acted on, but neither answered nor listed yet.
     service.fault(operation="create_alignment", **LOST["502"])

@@ -59,7 +59,7 @@ def test_nothing_is_made_twice(
         inputs = {"type": "jsonl", "purpose": "fine-tune", "filename": "a.jsonl", "bytes": 1, "samples": 100}
         service.world.add_job("seekr_file", "file-1", [Stage("READY")], inputs=inputs)
         # Somebody else's. Without a name, it might be that of a task whose name a list does not show: that is doubt.
-        named = {"training_config": {"experiment_name": "theirs"}}
+        named = {"training_config": {"experiment_name": "foreign"}}
         service.world.add_job("fine_tune", "ft-1", [Stage("completed")], inputs=named)
 
     prepare()

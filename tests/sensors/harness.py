@@ -46,8 +46,8 @@ MODES: dict[str, dict[str, Any]] = {
     "poke": {"deferrable": False},
     "reschedule": {"deferrable": False, "mode": "reschedule"},
 }
-#: A wait that takes so many seconds longer than it should is broken.
-PATIENCE = 20.0
+#: Seconds after which a wait that should be over is taken to be broken.
+MAX_WAIT = 20.0
 
 
 class Store:
@@ -88,7 +88,7 @@ class Run:
     """
     A run of a task.
 
-    :param xcoms: what it handed on, as JSON brings it to another task.
+    :param xcoms: what it pushed, as JSON brings it to another task.
     :param error: the exception that ended it.
     :param deferrals: the triggers that it deferred to.
     :param pokes: how many times a worker took it up.
@@ -127,7 +127,7 @@ def run(
     result = Run()
     ti = ti or TaskInstance(make())
     context |= {"ti": ti} | ({"task_state_store": store} if store else {})
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + MAX_WAIT
     resume: tuple[str, dict[str, Any]] | None = None
     try:
         while time.monotonic() < give_up:
@@ -156,7 +156,7 @@ def run(
             (event,) = asyncio.run(events_of(through_the_database(deferred, ti, key)))
             resume = deferred.method_name, {**(deferred.kwargs or {}), "event": event}
         else:
-            raise AssertionError(f"still waiting after {PATIENCE} s")
+            raise AssertionError(f"still waiting after {MAX_WAIT} s")
     except (Exception, AirflowTaskTimeout) as e:
         if isinstance(e, (AssertionError, TypeError)):
             raise

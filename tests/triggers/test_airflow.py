@@ -120,7 +120,7 @@ async def test_a_bug_while_cancelling_is_in_the_log(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_a_trigger_of_1_0_0_goes_on(service: Service, kind: str) -> None:
+async def test_a_trigger_of_1_0_0_continues(service: Service, kind: str) -> None:
     old = {
         "kind": kind,
         "job_id": "j-1",

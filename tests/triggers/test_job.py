@@ -113,8 +113,8 @@ async def test_a_key_that_is_rotated_with_its_connection(
     service.job("alignment", "a-1", ("PROCESSING", 0.5), "READY")
     waiting = asyncio.create_task(ending(trigger()))
     await until(service.asked)
-    connection("nugen", host=service.url, password="another-key-of-ours")
-    service.world.rotate_key("another-key-of-ours")
+    connection("nugen", host=service.url, password="another-test-key")
+    service.world.rotate_key("another-test-key")
     if when == "later":
         await asyncio.sleep(0.3)
     assert (await waiting).outcome is Outcome.SUCCEEDED
@@ -155,8 +155,8 @@ async def test_a_connection_that_cannot_be_read_again_is_not_a_refused_key(
         return await real(conn_id)
 
     monkeypatch.setattr(BaseHook, "aget_connection", unwell)
-    connection("nugen", host=service.url, password="another-key-of-ours")
-    service.world.rotate_key("another-key-of-ours")
+    connection("nugen", host=service.url, password="another-test-key")
+    service.world.rotate_key("another-test-key")
     assert (await waiting).outcome is Outcome.SUCCEEDED
     assert failures == []
 
@@ -212,7 +212,7 @@ async def test_a_final_answer_ends_it_at_once(service: Service, status: int) -> 
 
 async def test_a_wrong_key_is_checked_once_and_looked_up_once_more(service: Service, lookups: list[str]) -> None:
     service.job("alignment", "a-1", "READY")
-    service.world.rotate_key("another-key-of-ours")
+    service.world.rotate_key("another-test-key")
     ended = await ending(trigger())
     assert ended.outcome is Outcome.REJECTED
     assert "HTTP 401" in ended.message
@@ -222,7 +222,7 @@ async def test_a_wrong_key_is_checked_once_and_looked_up_once_more(service: Serv
 
 
 async def test_waits_that_share_a_refused_key_do_not_send_it_again(service: Service, lookups: list[str]) -> None:
-    service.world.rotate_key("another-key-of-ours")
+    service.world.rotate_key("another-test-key")
     client = client_module.AsyncClient.acquire(KINDS["nugen.alignment"].service, "nugen_default")
     for _ in range(5):
         ended = await ending(trigger())
