@@ -297,6 +297,16 @@ def test_a_model_that_is_being_deployed_is_undeployed_when_its_turn_comes(slept:
     assert slept == [30.0, 30.0]
 
 
+def refusing(refusal: tuple[int, str], deployment: str | None, undeployment: str | None) -> Hook:
+    """Build a service that refuses to undeploy a model, and the words of its two statuses; ``None``: there is none."""
+    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
+    if deployment is not None:
+        hook.answers["get_deployment_status"] = word(deployment)
+    if undeployment is not None:
+        hook.answers["get_undeploy_status"] = word(undeployment)
+    return hook
+
+
 @pytest.mark.parametrize(
     ("refusal", "deployment", "undeployment"),
     [
@@ -311,11 +321,7 @@ def test_a_model_that_is_being_deployed_is_undeployed_when_its_turn_comes(slept:
 def test_a_model_that_is_undeployed_is_a_success(
     slept: list[float], refusal: tuple[int, str], deployment: str | None, undeployment: str | None
 ) -> None:
-    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
-    if deployment is not None:
-        hook.answers["get_deployment_status"] = word(deployment)
-    if undeployment is not None:
-        hook.answers["get_undeploy_status"] = word(undeployment)
+    hook = refusing(refusal, deployment, undeployment)
     assert start(hook, UndeployModelOperator) == {"model_id": MODEL}
 
 
@@ -332,11 +338,7 @@ def test_a_model_that_is_undeployed_is_a_success(
 def test_a_refusal_that_leaves_a_model_deployed_is_a_failure(
     slept: list[float], refusal: tuple[int, str], deployment: str | None, undeployment: str | None
 ) -> None:
-    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
-    if deployment is not None:
-        hook.answers["get_deployment_status"] = word(deployment)
-    if undeployment is not None:
-        hook.answers["get_undeploy_status"] = word(undeployment)
+    hook = refusing(refusal, deployment, undeployment)
     with pytest.raises(ProviderError):
         start(hook, UndeployModelOperator)
 

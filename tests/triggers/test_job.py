@@ -23,6 +23,22 @@ from airflow_provider_nugen.triggers.job import JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.waiter import Waiter
 
+#: Kind: what the simulator calls it, and a word with which it has succeeded.
+SUCCEEDED = {
+    "nugen.alignment": ("alignment", "READY"),
+    "nugen.evaluated_alignment": ("alignment", "EVALUATED"),
+    "nugen.evaluation": ("evaluation", "READY"),
+    "nugen.deployment": ("deployment", "COMPLETED"),
+    "nugen.undeployment": ("undeployment", "COMPLETED"),
+    "nugen.document": ("document", "READY"),
+    "nugen.benchmark": ("benchmark", "READY"),
+    "seekr.alignment": ("seekr_alignment", "completed"),
+    "seekr.data_job": ("data_job", "completed"),
+    "seekr.data_job_files": ("data_job", "ready_to_start"),
+    "seekr.fine_tune": ("fine_tune", "completed"),
+    "seekr.deployment": ("seekr_deployment", "Active"),
+    "seekr.demotion": ("seekr_deployment", "Inactive"),
+}
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
@@ -317,21 +333,7 @@ async def test_a_bug_of_ours_is_an_event_too(service: Service, monkeypatch: pyte
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_of_job_can_be_waited_for(service: Service, kind: str) -> None:
-    simulated, word = {
-        "nugen.alignment": ("alignment", "READY"),
-        "nugen.evaluated_alignment": ("alignment", "EVALUATED"),
-        "nugen.evaluation": ("evaluation", "READY"),
-        "nugen.deployment": ("deployment", "COMPLETED"),
-        "nugen.undeployment": ("undeployment", "COMPLETED"),
-        "nugen.document": ("document", "READY"),
-        "nugen.benchmark": ("benchmark", "READY"),
-        "seekr.alignment": ("seekr_alignment", "completed"),
-        "seekr.data_job": ("data_job", "completed"),
-        "seekr.data_job_files": ("data_job", "ready_to_start"),
-        "seekr.fine_tune": ("fine_tune", "completed"),
-        "seekr.deployment": ("seekr_deployment", "Active"),
-        "seekr.demotion": ("seekr_deployment", "Inactive"),
-    }[kind]
+    simulated, word = SUCCEEDED[kind]
     service.job(simulated, "j-1", word)
     ended = await ending(trigger(kind, "j-1"))
     assert (ended.outcome, ended.result and ended.result["status"]) == (Outcome.SUCCEEDED, word)
