@@ -239,7 +239,7 @@ class SubmitOperator(StartOperator):
             raise self._duplicate(
                 f"{doubt}. Its {label} may be one of these: {candidates}."
                 + (f" The list need not be complete: {match.doubt}." if match.doubt else "")
-                + " It is not certain, so none is adopted and none is started. If one of them is this task's, go on "
+                + " It is not certain, so none is adopted and none is started. If one of them is this task's, continue "
                 f"with its id; if none is, {self._how_to_start_anew(attempt)} to start a new {label}.",
                 *(job.job_id for job in match.candidates),
             )
