@@ -155,7 +155,7 @@ class JobKind(Generic[M]):
         endpoint = self.detail if detail and self.detail else self.status
         return endpoint.call(**{self.id_name: job_id})
 
-    def goes_on(self, job_status: JobStatus) -> bool:
+    def is_live(self, job_status: JobStatus) -> bool:
         """Return whether a job runs, or stands, and costs money until it is cancelled."""
         return job_status.state is RUNNING or (self.stands and job_status.state is SUCCEEDED)
 

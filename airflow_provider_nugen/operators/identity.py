@@ -90,7 +90,7 @@ class JobRecord:
         self.starts_anew = False
         cleared = bool(entry) and not identity.wrote(entry)
         if cleared and not adopt and task_state_survives_clear():
-            #: Whether a try before the task was cleared may have started a job of which only this is known.
+            #: Whether an earlier try, before the task was cleared, may have started a job of which only this is known.
             self.sent_before_clear = _sent(entry) if entry.get("sending") else None
             self._entry: dict[str, Any] = {"earlier": _job_ids(entry)}
             self.starts_anew = True

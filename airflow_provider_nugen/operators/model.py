@@ -169,7 +169,7 @@ class DeployOperator(ModelOperator):
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
         if deployment is None or not submissions.is_deployed(undeployment, deployment):
             return False
-        self.log.info("Going on with %s, which is there already: %s.", self.kind.subject(model_id), deployment.status)
+        self.log.info("Continuing with %s, which is there already: %s.", self.kind.subject(model_id), deployment.status)
         return True
 
     def _check_that_it_stays(self, model_id: str) -> None:

@@ -67,7 +67,7 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
     Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
-    does no harm, and a changed file needs another name.
+    is safe, and a changed file needs another name.
 
     With ``wait_for_completion`` the task waits until all documents can be used. XComs: ``return_value`` = the list of
     their final statuses in the order of the files, and ``document_ids`` = their final ids.
@@ -616,7 +616,7 @@ class UndeployModelOperator(NugenOperator, UndeployOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    A model that is undeployed already is a success. So running the task again does no harm. While the model is being
+    A model that is undeployed already is a success. So it is safe to run the task again. While the model is being
     deployed, the operator waits for up to ten minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.

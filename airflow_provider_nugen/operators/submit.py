@@ -156,7 +156,7 @@ class SubmitOperator(StartOperator):
         record.record_started(job_id)
         return job_id
 
-    # Going on with the job of an earlier try.
+    # Continue with the job of an earlier try.
 
     def _adopt_recorded(self, attempt: Attempt, job_id: str) -> str | None:
         """Return the job that an earlier try started, unless it ended without success."""
@@ -178,9 +178,9 @@ class SubmitOperator(StartOperator):
             record.record_ended()
             return None
         if attempt.has_changed:
-            self._start_despite(attempt, job_id, job_status.status, is_running=self.kind.goes_on(job_status))
+            self._start_despite(attempt, job_id, job_status.status, is_running=self.kind.is_live(job_status))
             return None
-        self.log.info("Going on with %s of an earlier try (%s).", subject, job_status.status)
+        self.log.info("Continuing with %s of an earlier try (%s).", subject, job_status.status)
         return job_id
 
     def _start_despite(self, attempt: Attempt, job_id: str, status: str, *, is_running: bool) -> None:
@@ -228,7 +228,7 @@ class SubmitOperator(StartOperator):
         if match.job_id is not None:
             if changed:
                 (job,) = (job for job in jobs.jobs if job.job_id == match.job_id)
-                is_running = self.kind.goes_on(job.read_status(self.kind))
+                is_running = self.kind.is_live(job.read_status(self.kind))
                 self._start_despite(attempt, job.job_id, job.status, is_running=is_running)
                 return None
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(match.job_id))
@@ -239,7 +239,7 @@ class SubmitOperator(StartOperator):
             raise self._duplicate(
                 f"{doubt}. Its {label} may be one of these: {candidates}."
                 + (f" The list need not be complete: {match.doubt}." if match.doubt else "")
-                + " It is not certain, so none is adopted and none is started. If one of them is this task's, go on "
+                + " It is not certain, so none is adopted and none is started. If one of them is this task's, continue "
                 f"with its id; if none is, {self._how_to_start_anew(attempt)} to start a new {label}.",
                 *(job.job_id for job in match.candidates),
             )
@@ -318,7 +318,7 @@ class SubmitOperator(StartOperator):
         try:
             for job_id in record.previous_job_ids:
                 job_status = self.kind.read_status(self.hook.request(self.kind.call(job_id)))
-                old[job_id] = job_status.status, self.kind.goes_on(job_status)
+                old[job_id] = job_status.status, self.kind.is_live(job_status)
             if not old or record.sent_before_clear is not None:
                 old |= self._listed_before_clear(attempt)
         except (ApiError, ProviderError) as e:
@@ -356,7 +356,7 @@ class SubmitOperator(StartOperator):
             job.job_id: job.read_status(self.kind) for job in found if record.key not in (job.name or "").lower()
         }
         return {
-            job_id: (job_status.status, self.kind.goes_on(job_status))
+            job_id: (job_status.status, self.kind.is_live(job_status))
             for job_id, job_status in statuses.items()
             if attempt.generated or not job_status.is_terminal_failure
         }

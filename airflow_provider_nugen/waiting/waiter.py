@@ -35,21 +35,21 @@ from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 
 M = TypeVar("M", bound=ServiceModel)
 
-#: So many polls must fail in a row ...
+#: A wait gives up when this many polls in a row have failed ...
 MAX_FAILURES = 10
-#: ... and for longer than so many seconds, before the wait gives up.
+#: ... and for longer than this many seconds.
 MAX_OUTAGE = 600.0
-#: After so many 5xx in a row of the status route the detail route is asked in turn with it.
+#: After this many 5xx in a row of the status route the detail route is asked in turn with it.
 MAX_STATUS_ERRORS = 3
-#: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
+#: Seconds in which a 404 is not final, since a fresh id is not visible everywhere at once. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
-#: A key that was accepted before and is refused now is sent again after so many seconds at the least: what refused it
-#: for a moment is over then.
+#: The least seconds until a key is sent again that was accepted before and is refused now: what refused it for a moment
+#: is over then.
 REFUSAL_RETRY = 5.0
-#: Many waits may have the same deadline: for so many seconds the final poll can wait for its turn.
+#: Seconds that the final poll can wait for its turn: many waits may have the same deadline.
 FINAL_POLL_PATIENCE = 30.0
-#: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
+#: Seconds after which a job in a state that leads nowhere is taken to be stuck.
 STALL_TIMEOUT = 600.0
 #: The most characters of the service's reason in a message.
 MAX_REASON = 10_000

@@ -101,7 +101,7 @@ def test_a_late_answer_in_the_revision_before_does_not_flip_back() -> None:
 
 @pytest.mark.parametrize("order", ["BC", "CB"])
 def test_if_the_router_knows_neither_both_are_named_and_nothing_is_learned(order: str) -> None:
-    first, other = order
+    first, other = order[0], order[1]
     revision = spoken(order)
     before = answer(first, NO_ROUTE)
     with pytest.raises(
@@ -148,7 +148,7 @@ def test_a_service_without_revisions_says_it_in_its_own_words() -> None:
         (endpoints.DEPLOY_MODEL.call(model_id="m-1"), "B"),
         (endpoints.DEPLOY_MODEL.call(model_id="m-1", early=True), "C"),
         (endpoints.CREATE_ALIGNMENT.call(name="n", base_model="b", document_ids=[], workflow_id="w"), "B"),
-        (endpoints.UPLOAD_BENCHMARK.upload([Upload("file", "b", open, revision="C")], name="n"), "C"),  # type: ignore[arg-type]
+        (endpoints.UPLOAD_BENCHMARK.upload([Upload("file", "b", open, revision="C")], name="n"), "C"),
     ],
 )
 def test_a_call_begins_in_a_revision_that_has_it(call: Call[Any], first: str) -> None:

@@ -19,8 +19,8 @@ from sensors.harness import Run, Store
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator import Fault, Simulator, run_simulator
+from airflow_provider_nugen.simulator.state import SEEDS
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import SEEDS
 
 #: Quick enough for a test to see the end of a job, slow enough for the operator to see it run.
 QUICK = 1000.0

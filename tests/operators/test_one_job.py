@@ -141,7 +141,7 @@ def test_a_try_that_dies_after_its_request(
     assert service.asked("create_alignment") == 1
 
 
-def test_the_retry_goes_on_with_the_stored_job(service: Service, key: str) -> None:
+def test_the_retry_continues_with_the_stored_job(service: Service, key: str) -> None:
     life = Life(lambda: alignment(name="A name of my own"), key)
     first, second = life.run(), life.run()
     assert first.value == second.value
@@ -240,10 +240,10 @@ def test_a_cleared_task_tells_of_its_failed_job(service: Service, key: str, logs
     job_id: list[str] = []
 
     class Failing(CreateAlignmentOperator):
-        def wait(self, context: Any, job_id_: str, *args: Any, **kwargs: Any) -> Any:
-            job_id.append(job_id_)
-            service.world.fail_job(job_id_, "out of memory")
-            return super().wait(context, job_id_, *args, **kwargs)
+        def wait(self, context: Any, started: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+            job_id.append(started)
+            service.world.fail_job(started, "out of memory")
+            return super().wait(context, started, *args, **kwargs)
 
     life.make = lambda: Failing(task_id="align", name="mine", retries=3, wait_for_completion=True, **ALIGNMENT)
     assert is_retryable(life.run())
@@ -454,10 +454,10 @@ def test_the_whole_list_is_read(service: Service, key: str) -> None:
     original, asked = service.world.add_job, service.asked("list_evaluations")
 
     def oldest(*args: Any, **fields: Any) -> Any:
-        # The order of the list is not stated, so let ours come last.
+        # The order of the list is not stated, so let the task's own job come last.
         job = original(*args, **fields)
         jobs = service.world.jobs
-        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}  # type: ignore[assignment]
+        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}
         return job
 
     service.world.add_job = oldest  # type: ignore[method-assign]
@@ -696,7 +696,7 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
     assert len(service.jobs("seekr_alignment")) == 1
 
 
-def test_a_refused_request_does_not_settle_what_was_doubtful_before(service: Service, key: str) -> None:
+def test_a_refused_request_does_not_settle_what_was_in_doubt_before(service: Service, key: str) -> None:
     life = Life(alignment, key)
     # Acted on, but neither answered nor listed yet.
     service.fault(operation="create_alignment", **LOST["502"])

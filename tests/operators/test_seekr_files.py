@@ -207,10 +207,10 @@ def test_what_the_service_refuses_is_not_sent_again(service: Service, write: Cal
 
 def test_files_of_others_are_never_taken_for_its_own(service: Service, write: Callable[..., str], key: str) -> None:
     path = write("a.md")
-    theirs = life(path, key).run().value
+    first = life(path, key).run().value
     service.world.add_fault({"action": "drop", "operation": UPLOADS[0], "times": 1, "processed": True})
-    ours = life(path, key).run().value
-    assert ours != theirs
+    second = life(path, key).run().value
+    assert second != first
     assert len(names(service)) == 2
 
 

@@ -89,8 +89,8 @@ BENCHMARK_UPLOAD = Submission(
 )
 
 
-# Deployments have no ids of their own: a model is deployed or not. In revision B their times are not theirs, so nothing
-# is decided by times.
+# Deployments have no ids of their own: a model is deployed or not. In revision B their times are those of another
+# job, so nothing is decided by times.
 
 
 def current_status(problem: str) -> str | None:
