@@ -1,7 +1,8 @@
 """
 Bytes that nobody would send, to both transports: the same outcome, in time, and nothing that could harm others.
 
-Runs for some seconds; ``FUZZ_SECONDS`` and ``FUZZ_SEED`` in the environment make it longer, or begin elsewhere.
+Tries so many cases as a machine with two cores does in a minute, the same ones each time; ``FUZZ_SECONDS`` and
+``FUZZ_SEED`` in the environment make it longer, or begin elsewhere.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from airflow_provider_nugen.hooks.sync_transport import _Connection, _Session
 
 from .raw_server import GUARD, SENDERS, RawServer, Script, outcome, raw_server
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "60"))
+#: Cases that are tried in any case, so that a slow machine and a fast one try the same.
+CASES = 4000
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 #: A small body that unpacks to twice of what is read.
 BOMB = gzip.compress(b"x" * 2**25)
@@ -305,7 +308,7 @@ def test_both_transports_make_the_same_of_any_bytes(server: RawServer, key: str)
     settings = Settings(NUGEN, "my_conn", server.url, key, timeout=TIMEOUT)
     end = time.monotonic() + SECONDS
     number = 0
-    while number < 100 or time.monotonic() < end:
+    while number < CASES or time.monotonic() < end:
         seed = f"{SEED}-{number}"
         compare(server, settings, seed, Bytes(seed, key).script())
         number += 1
@@ -321,6 +324,8 @@ def compare(server: RawServer, settings: Settings, seed: str, script: Script, gu
             return
         if is_redirect(results["requests"]) and isinstance(results["aiohttp"], TransportError):
             return  # nobody reads the body of a redirect; aiohttp may have met the damage in it beside the headers
+        if "continues after its end" in str(results["requests"]) and isinstance(results["aiohttp"], RawResponse):
+            return  # what comes after the end is seen or not: aiohttp does not read on if the headers came before it
     raise AssertionError(f"seed {seed}: {b''.join(script.pieces)[:300]!r} {results}")
 
 
