@@ -219,4 +219,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     # As with the real ones, an outage lasts longer than an id is fresh.
     monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.2)
     monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.25)
+    monkeypatch.setattr(waiting, "REFUSAL_HOLD", 0.1)
+    monkeypatch.setattr(waiting, "REFUSAL_RETRY", SHORT)
     monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)
