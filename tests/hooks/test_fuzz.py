@@ -32,7 +32,7 @@ from airflow_provider_nugen.hooks.sync_transport import _Connection, _Session
 
 from .raw_server import GUARD, SENDERS, RawServer, Script, outcome, raw_server
 
-EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 600)
+EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 1000)
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 #: A small body that unpacks to twice of what is read.
 BOMB = gzip.compress(b"x" * 2**25)
