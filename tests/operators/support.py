@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import time
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 import tenacity.nap
+from airflow.providers.standard.triggers import temporal
 from sensors import harness
 from sensors.harness import Run, Store
 
@@ -172,9 +174,11 @@ def service(make_service: Callable[..., Service]) -> Service:
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a service to recover: no test has one that does."""
+    """Do not wait for a service to recover: no test has one that does; nor a whole second for a moment of a trigger."""
     monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setattr(StartOperator, "lookup_delays", (0.0, 0.0))
+    moments = SimpleNamespace(**{**vars(asyncio), "sleep": lambda seconds: asyncio.sleep(min(seconds, POKE / 5))})
+    monkeypatch.setattr(temporal, "asyncio", moments)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
