@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError
+from airflow_provider_nugen.api.job import JobStatus
 from airflow_provider_nugen.api.submission import (
     GuardedCall,
     JobList,
@@ -22,7 +23,6 @@ from airflow_provider_nugen.api.submission import (
     match_job,
     same_inputs_key,
 )
-from airflow_provider_nugen.api.job import JobStatus
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError, ServiceUnreachableError, final
 from airflow_provider_nugen.operators.base import invalid
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
