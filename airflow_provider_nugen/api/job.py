@@ -199,12 +199,12 @@ class JobKind(Generic[M]):
 
         The same names in the event of a watcher and in that of an outlet.
 
-        :param job_id: the job; a final status need not name it.
+        :param job_id: what was waited for; a final status need not name the job, or names what became of it.
         :param result: what :meth:`result` returned.
         """
         keys = dict.fromkeys((*self.xcom_keys, *filter(None, [self.name_key, *self.time_keys]), *self.fact_keys))
         return {
-            self.id_name: job_id,
+            self.id_name: result.get(self.id_name) or job_id,
             **{key: result.get(key) for key in keys if key != self.id_name},
             "status": result.get("status"),
             "job_seconds": self.job_seconds(result),

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.listings import listing_of
-from airflow_provider_nugen.api.nugen import jobs, models
+from airflow_provider_nugen.api.nugen import endpoints, jobs, models
+from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import jobs as seekr
 from airflow_provider_nugen.waiting import watch as watching
 from airflow_provider_nugen.waiting.watch import SETTLE, Watch, digest, finished_jobs
@@ -38,7 +40,7 @@ def begun(stored: Any = None, **wanted: Any) -> Watch:
 
 
 def answer(watch: Watch, now: float = T0, **statuses: Any) -> dict[str, dict[str, Any]]:
-    """Answer each poll that is due, with a status word, a whole answer or an error; return the payloads by their ids."""
+    """Answer each poll that is due with a word, a whole answer or an error; return the payloads by their ids."""
     for waiter in watch.due(now):
         say = statuses.get(waiter.job_id, "READY")
         if isinstance(say, Exception):
@@ -242,19 +244,17 @@ def test_a_store_without_anything_readable_is_a_first_start(stored: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("kind", "expected"),
+    ("kind", "listing"),
     [
-        (jobs.ALIGNMENT, "/api/v3/alignment-projects/list"),
-        (jobs.EVALUATED_ALIGNMENT, "/api/v3/alignment-projects/list"),
-        (seekr.FINE_TUNE, "/v1/flow/fine-tunes"),
-        (seekr.DATA_JOB, "/v1/flow/data-jobs"),
+        (jobs.ALIGNMENT, endpoints.LIST_ALIGNMENTS),
+        (jobs.EVALUATED_ALIGNMENT, endpoints.LIST_ALIGNMENTS),
+        (seekr.FINE_TUNE, seekr_endpoints.LIST_FINE_TUNES),
+        (seekr.DATA_JOB, seekr_endpoints.LIST_DATA_JOBS),
     ],
     ids=lambda value: getattr(value, "key", ""),
 )
-def test_what_is_watched_has_a_list(kind: JobKind[Any], expected: str) -> None:
-    listing = listing_of(kind).listing
-    assert listing is not None
-    assert listing.call().request("C", "my_conn").path == expected
+def test_what_is_watched_has_a_list(kind: JobKind[Any], listing: Endpoint[Any]) -> None:
+    assert listing_of(kind).listing is listing
 
 
 def test_what_has_no_list_cannot_be_watched() -> None:
@@ -280,7 +280,7 @@ def test_none_is_forgotten_and_none_is_fired_twice_in_a_process(steps: list[Any]
     in_process: list[str] = []
     ever: set[str] = set()
     watch, now = begun(stored, fired=fired), T0
-    calm = [(set(), set(), set(), "go on")] * 8
+    calm: list[Any] = [(set(), set(), set(), "go on")] * 8
     for new, hidden, unreadable, then in [*steps, *calm]:
         now += 3700.0 if (new, hidden) == (set(), set()) else 6.0
         done |= new
