@@ -198,6 +198,8 @@ def test_airflow_providers_triggers() -> None:
     assert {(row["class"], row["integration_name"]) for row in of_this_package(providers("triggers"))} == {
         ("airflow_provider_nugen.triggers.job", "Nugen"),
         ("airflow_provider_nugen.triggers.job", "SeekrFlow"),
+        ("airflow_provider_nugen.triggers.watch", "Nugen"),
+        ("airflow_provider_nugen.triggers.watch", "SeekrFlow"),
     }
 
 

@@ -39,6 +39,7 @@ from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, 
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
@@ -611,7 +612,8 @@ class GetEvaluationResultsOperator(EvaluationResultsOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results."""
         results = self.results()
-        self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        ids = self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(results.compared()[0].metrics)}])
         return results.model_dump(mode="json")
 
 
@@ -715,6 +717,8 @@ class EvaluationGateOperator(EvaluationResultsOperator):
             ],
         }
         if passed:
+            ids = {"evaluation_id": self.evaluation_id, "model_id": model.model_id}
+            fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(model.metrics)}])
             return result
         self.push_xcoms(context, {"return_value": result})
         failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)
