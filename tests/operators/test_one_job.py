@@ -345,7 +345,7 @@ def test_a_cleared_job_without_a_name_whose_answer_got_lost_is_named(
     service = make_service()
     life = Life(evaluation(service), key)
     life.begin()
-    record = submit.JobRecord(identity.TaskIdentity(life.context), life.context)  # type: ignore[arg-type]
+    record = identity.JobRecord(identity.TaskIdentity(life.context), life.context)
     operator = life.make()
     now = service.world.now()
     record.record_sending(operator.arguments_text(), [], now)
