@@ -191,9 +191,13 @@ class WaitsForJob(ServiceTask):
         :param seen: the service knows the jobs.
         :raises InvalidArgumentError: if there is no id to ask for.
         """
-        wait = JobWait(
-            kind, job_ids(job_id, kind.id_name), self.conn_id, settings, {"began": time.time(), **(stored or {})}
-        )
+        ids = job_ids(job_id, kind.id_name)
+        wait = JobWait(kind, ids, self.conn_id, settings, {"began": time.time(), **(stored or {})})
+        if kind.lookup is not None:
+            items: Any = [job_id] if isinstance(ids, str) else job_id
+            for one, item in zip([ids] if isinstance(ids, str) else ids, items, strict=True):
+                if isinstance(item, Mapping):
+                    wait.waiters[one].describe(kind.lookup.describe(item))
         for waiter in wait.waiters.values() if seen else ():
             waiter.state.seen = True
         return wait

@@ -29,6 +29,7 @@ class RawResponse:
     :param deprecation: the header ``Deprecation`` as sent.
     :param revision: the API revision that the request was made for.
     :param date: the header ``Date`` as sent: the service's clock.
+    :param location: the header ``Location`` as sent: where a redirect leads.
     """
 
     status: int
@@ -37,6 +38,7 @@ class RawResponse:
     deprecation: str | None = None
     revision: str = ""
     date: str | None = field(default=None, compare=False)
+    location: str | None = field(default=None, compare=False)
     _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def json(self) -> Any:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
-from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
+from airflow_provider_nugen.api.errors import ApiError, TransientResponseError, retry_after_seconds
+from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.hooks.client import AsyncClient
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
+M = TypeVar("M", bound=ServiceModel)
 
 #: A call of a hook is sent at most this many times ...
 MAX_ATTEMPTS = 4
@@ -156,13 +159,10 @@ class ServiceHook(BaseHook):
 
     def _ask_in_any_revision(self, call: Call[Any]) -> RawResponse:
         revision = spoken_revision(self.settings)
-        response = self._ask(call, revision.first_for(call))
-        other = revision.next_for(call, response)
-        if other is None:
-            return response
-        answer = self._ask(call, other)
-        revision.next_for(call, answer, response)
-        return answer
+        answers = [self._ask(call, revision.first_for(call))]
+        while (other := revision.next_for(call, *answers)) is not None:
+            answers.append(self._ask(call, other))
+        return answers[-1]
 
     def _ask(self, call: Call[Any], revision: str) -> RawResponse:
         with explained(call, self.settings):
@@ -191,6 +191,25 @@ class ServiceHook(BaseHook):
 
         result: T = Retrying(**_retry_policy(call.endpoint))(self.send, call)
         return result
+
+    def read_status(self, kind: JobKind[M], job_id: object) -> M:
+        """
+        Read the status of a job; its detail, where it has one, if the status endpoint keeps failing.
+
+        :param kind: the kind of job.
+        :param job_id: the job.
+        :raises ApiError: the last failure of the status endpoint.
+        """
+        try:
+            return self.request(kind.call(job_id))
+        except TransientResponseError as e:
+            if e.status < 500 or kind.detail is None:
+                raise
+            failure = e
+        try:
+            return self.request(kind.call(job_id, detail=True))
+        except ApiError:
+            raise failure from None
 
     async def arequest(self, call: Call[T]) -> T:
         """Send a call without blocking the event loop, as :meth:`request` does."""

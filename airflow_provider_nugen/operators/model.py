@@ -105,7 +105,7 @@ class ModelOperator(StartOperator):
     def model_status(self, kind: JobKind[TaskStatus], model_id: str) -> TaskStatus | None:
         """Read the status of a model's deployment or undeployment; ``None`` if there never was one."""
         try:
-            return self.hook.request(kind.call(model_id))
+            return self.hook.read_status(kind, model_id)
         except NotFoundError:
             return None
 
@@ -205,13 +205,13 @@ class DeployOperator(ModelOperator):
             return next((item.alignment_id for item in listed if item.model_id == model_id), None)
 
     def _is_being_evaluated(self, alignment_id: str) -> bool:
-        alignment = self.hook.request(jobs.ALIGNMENT.call(alignment_id))
+        alignment = self.hook.read_status(jobs.ALIGNMENT, alignment_id)
         if alignment.status.upper() in ("DEPLOYING", "EVALUATING"):
             return True
         # It can say READY all the time.
         if alignment.evaluation_id is None or alignment.status.upper() == "EVALUATED":
             return False
-        evaluation = self.hook.request(jobs.EVALUATION.call(alignment.evaluation_id))
+        evaluation = self.hook.read_status(jobs.EVALUATION, alignment.evaluation_id)
         return jobs.EVALUATION.read_status(evaluation).state is RUNNING
 
     def _adopt_despite(self, error: ApiError, model_id: str) -> None:

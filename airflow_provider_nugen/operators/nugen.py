@@ -140,7 +140,7 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
                         "service names no document id. Ask its support what became of it."
                     )
             result = replace(result, result=statuses)
-        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED):
+        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED, Outcome.UNREACHABLE):
             UploadRecord(context).clear()  # a retry uploads again
             if result.outcome is Outcome.REJECTED:
                 # After a move of the service one revision may not know the ids of the other, but the files' names.
@@ -207,22 +207,28 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
         Read whether a document that exists already can be used.
 
         It is not established that revision B's status endpoint knows ids of documents. Where it does not, the list of
-        documents tells; and a document that exists, but is in neither, is taken to be ready.
+        documents tells; and a document that exists, but is in neither, is taken to be ready. The list helps out, too,
+        while the status endpoint is unwell.
         """
+        unwell: ApiError | None = None
         try:
             return self._succeeded(self.hook.request(endpoints.DOCUMENT_STATUS.call(document_id=document_id)).status)
-        except NotFoundError:
-            pass
         except ApiError as e:
-            raise self.failed(e) from None
+            if not (isinstance(e, NotFoundError) or e.transient):
+                raise self.failed(e) from None
+            unwell = e if e.transient else None
         for delay in self.list_delays:
             time.sleep(delay)
             try:
                 listed = self.hook.request(endpoints.LIST_DOCUMENTS.call())
             except ApiError as e:
+                if unwell is not None:
+                    raise self.failed(unwell) from None
                 self.log.warning("Whether document %r can be used already is not known: %s", document_id, e)
                 return True
             status = next((item.status for item in listed if item.document_id == document_id), "")
+            if unwell is not None and not status:
+                raise self.failed(unwell)
             if not status or self._succeeded(status):
                 return True
         raise NotReadyError(
@@ -382,6 +388,9 @@ class CreateAlignmentOperator(NugenStartOperator):
     """
 
     submission = submissions.ALIGNMENT
+    #: Revision C's list of base models takes a limit, whose default is not known. A shorter list is taken to be whole:
+    #: no list of the service is known to be cut at fewer items.
+    whole_list = 10
     template_fields: Sequence[str] = (
         "name",
         "base_model",
@@ -447,11 +456,16 @@ class CreateAlignmentOperator(NugenStartOperator):
         ready = [model.model_id for model in models if model.alignment_ready]
         if own and not any(model.alignment_ready is False for model in own):
             return
-        # A list that does not say what can be aligned proves nothing about a model that is not in it.
-        if own or ready:
-            raise invalid(
-                f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). "
-                + (f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be.")
+        can_align = f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be."
+        # A list that does not say what can be aligned, or may have been cut, proves nothing about one not in it.
+        if own or (ready and len(models) < self.whole_list):
+            raise invalid(f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). {can_align}")
+        if ready:
+            self.log.warning(
+                "base_model %r is not among the %d models that are listed, which need not be all. %s",
+                wanted,
+                len(models),
+                can_align,
             )
 
 
@@ -579,7 +593,7 @@ class EvaluationResultsOperator(NugenOperator):
     def _raise_if_failed(self, evaluation_id: str) -> None:
         """Tell an evaluation that has no results yet from one that will never have any."""
         try:
-            job_status = jobs.EVALUATION.read_status(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
+            job_status = jobs.EVALUATION.read_status(self.hook.read_status(jobs.EVALUATION, evaluation_id))
         except ApiError:
             return  # what the results said is what counts
         if job_status.is_terminal_failure:

@@ -164,7 +164,7 @@ class SubmitOperator(StartOperator):
         """Return the job that an earlier try started, unless it ended without success."""
         subject, record = self.kind.subject(job_id), attempt.record
         try:
-            job_status = self.kind.read_status(self.hook.request(self.kind.call(job_id)), record.status)
+            job_status = self.kind.read_status(self.hook.read_status(self.kind, job_id), record.status)
         except NotFoundError as e:
             # A fresh id is not visible everywhere at once, so this need not mean that the job is gone.
             raise ServiceUnreachableError(
@@ -323,7 +323,7 @@ class SubmitOperator(StartOperator):
         certain = set(record.previous_job_ids)
         try:
             for job_id in record.previous_job_ids:
-                old[job_id] = self.kind.read_status(self.hook.request(self.kind.call(job_id)))
+                old[job_id] = self.kind.read_status(self.hook.read_status(self.kind, job_id))
             if not old or record.sent_before_clear is not None:
                 for job in self._listed_before_clear(attempt):
                     old[job.job_id] = job.read_status(self.kind)

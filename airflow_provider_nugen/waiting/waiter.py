@@ -25,7 +25,7 @@ from airflow_provider_nugen.api.errors import (
     WrongRouteError,
     retry_after_seconds,
 )
-from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, JobStatus
+from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, Described, JobKind, JobStatus
 from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting import schedule
@@ -92,11 +92,22 @@ class Waiter(Generic[M]):
     _status_call: Call[M] | None = field(default=None, init=False)
     #: The answer that the kind's supplement is asked for, and the call that it is the answer of.
     _unsupplemented: tuple[Call[M], M] | None = field(default=None, init=False)
+    #: The 404 after which the job is searched for in the kind's list; with the call and the API revision that it is of.
+    _unknown: tuple[Call[M], NotFoundError, str] | None = field(default=None, init=False)
+
+    def describe(self, described: Described) -> None:
+        """Keep what whoever made the job has told about it, unless more is known already."""
+        state = self.state
+        state.name = state.name or described.name
+        state.listed_id = state.listed_id or described.listed_id
+        state.revision = state.revision or described.revision
 
     def next_call(self) -> Call[M]:
         """Return what to ask the service next."""
         if self._unsupplemented is not None and self.kind.supplement is not None:
             return self.kind.supplement.endpoint.call(**{self.kind.id_name: self.job_id})
+        if self.kind.lookup is not None and self._looks_up:
+            return self.kind.lookup.endpoint.call()
         if self._ask_detail or self._incomplete is not None:
             return self.kind.call(self.job_id, detail=True)
         if self._status_call is None:
@@ -148,6 +159,8 @@ class Waiter(Generic[M]):
         """
         if self._unsupplemented is not None:
             return self._on_supplement(call, response, now)
+        if self._looks_up:
+            return self._on_lookup(call, response, now)
         text_hash = hash(response.body)
         if (
             self.kind.supplement is None
@@ -160,7 +173,13 @@ class Waiter(Generic[M]):
         try:
             answer = call.read(response, self.conn_id)
         except ApiError as e:
+            if isinstance(e, NotFoundError) and self.kind.lookup is not None:
+                self._unknown = call, e, response.revision
+                return Decision()
             return self.on_error(call, e, now)
+        if self.kind.lookup is not None:
+            self.state.revision = response.revision or None
+            self.state.listed_id = self.kind.lookup.listed_id(answer) or self.state.listed_id
         supplement = self.kind.supplement
         if supplement is not None and self._incomplete is None and supplement.is_wanted(answer):
             self._unsupplemented = call, answer
@@ -182,12 +201,41 @@ class Waiter(Generic[M]):
         messages = changes(self._subject(), status, state, now, words_only=self.one_of_many)
         messages += self._recovered(call)
         if status.state is not RUNNING:
-            if status.state is SUCCEEDED and status.missing_field and self.kind.detail:
+            if status.state is SUCCEEDED and status.missing_field and (self.kind.detail or self.kind.lookup):
                 self._incomplete = answer, status
                 return Decision(messages=tuple(messages))
             return self._end(answer, status, messages)
         self._running = status
         return self._still_running(status, now, messages)
+
+    @property
+    def _looks_up(self) -> bool:
+        """Whether the kind's list is to be asked next."""
+        return self._unknown is not None or (self._incomplete is not None and self.kind.detail is None)
+
+    def _on_lookup(self, call: Call[Any], response: RawResponse, now: float) -> Decision:
+        """Decide with the list where the status endpoint does not know the job, or lacks something."""
+        assert self.kind.lookup is not None  # noqa: S101  # only called for a kind that has one
+        try:
+            listed = call.read(response, self.conn_id)
+        except ApiError as e:
+            return self.on_error(call, e, now)
+        ids = {one for one in (self.job_id, self.state.listed_id) if one}
+        found = self.kind.lookup.find(listed, ids, self.state.name)
+        if found is not None:
+            self._unknown = self._incomplete = None
+            self.state.listed_id = self.kind.lookup.listed_id(found) or self.state.listed_id
+            return self.on_answer(call, found, now)
+        return self._without_detail() if self._unknown is None else self._not_found(now)
+
+    def _not_found(self, now: float) -> Decision:
+        """Decide about a job that neither the status endpoint nor the list knows."""
+        assert self._unknown is not None and self.kind.lookup is not None  # noqa: S101, PT018  # only called then
+        (call, error, revision), self._unknown = self._unknown, None
+        if self.state.revision in (None, revision):
+            return self.on_error(call, error, now)
+        error.hint = self.kind.lookup.advice
+        return self._retry(call, error, now)
 
     def _on_supplement(self, call: Call[M], response: RawResponse, now: float) -> Decision:
         """Decide with what the supplement adds, or without it if it cannot be read."""
@@ -218,6 +266,10 @@ class Waiter(Generic[M]):
         if self._unsupplemented is not None:
             (status_call, answer), self._unsupplemented = self._unsupplemented, None
             return self._without_supplement(status_call, answer, error, now)
+        if self._unknown is not None:
+            if isinstance(error, ResponseError) and not (error.transient or isinstance(error, UnauthorizedError)):
+                return self._not_found(now)  # there is no list to ask
+            self._unknown = None
         state = self.state
         fresh = isinstance(error, NotFoundError) and not state.seen and self._incomplete is None
         grace = NOT_FOUND_GRACE - (now - state.began)
@@ -359,9 +411,10 @@ class Waiter(Generic[M]):
         assert self._incomplete is not None  # noqa: S101  # only called after it was set
         answer, status = self._incomplete
         trouble = f" (reading it failed: {error.advice})" if error else ""
+        other = "detail" if self.kind.detail else "entry in the list"
         return self._finish(
             Outcome.FAILED,
-            f"is {status.status!r}, but neither its status nor its detail names a {status.missing_field}{trouble}. "
+            f"is {status.status!r}, but neither its status nor its {other} names a {status.missing_field}{trouble}. "
             "Ask the service's support what became of it.",
             result=self.kind.result(answer, status),
         )

@@ -178,7 +178,7 @@ DOCUMENT_STATUS = Endpoint(
     "get document status",
     "GET",
     per_revision(B=f"{_V3}/documents/{{document_id}}", C=f"{_V3}/documents/{{document_id}}/status"),
-    per_revision(B=models.DocumentStatus.read, C=models.read_document),
+    per_revision(B=models.read_document_task, C=models.read_document),
 )
 LIST_DOCUMENTS = Endpoint(
     NUGEN,
