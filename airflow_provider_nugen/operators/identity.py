@@ -30,27 +30,29 @@ class TaskIdentity:
     file play no part, since they can be edited between two tries.
 
     :param context: the context of the running task.
+    :param task_id: another task of the same run, whose jobs are searched for; default: the running one.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, task_id: str | None = None) -> None:
         ti = context["ti"]
+        task_id = task_id or ti.task_id
         started: datetime | None = getattr(context.get("dag_run"), "start_date", None)
         #: When the run began, in epoch seconds by Airflow's clock: no job of the task is older.
         self.run_started: float | None = started.timestamp() if started else None
         #: The iteration of a loop; ``None`` outside of loops.
         self.loop_index = _loop_index(context)
         microseconds = None if started is None else int(started.timestamp() * 1_000_000)
-        task = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, self.loop_index, microseconds]
+        task = [ti.dag_id, ti.run_id, task_id, ti.map_index, self.loop_index, microseconds]
         #: The same before and after a clear, as long as the run is not started again by it.
         self.task_key = _digest(task, 12)
         #: The same in all retries, and another one after a clear.
         self.key = self.task_key + _digest([*task, ti.max_tries], 8)
-        self._readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
+        self._readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{task_id}")[:60]
         #: No earlier try can have sent anything.
         self.is_first_try: bool = ti.try_number <= 1
         # What version 1.0 named and recorded.
         number = ti.max_tries - (getattr(ti.task, "retries", None) or 0)
-        task_1_0 = "\n".join(map(str, (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)))
+        task_1_0 = "\n".join(map(str, (ti.dag_id, ti.run_id, task_id, ti.map_index)))
         self._attempt_1_0: int = number
         self.name_1_0 = f"{self._readable}-{hashlib.sha256(task_1_0.encode()).hexdigest()[:12]}-{number}"
 

@@ -106,9 +106,9 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.on_changed_inputs = on_changed_inputs
         #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
         #: for a connection.
-        self._cancel_target: tuple[ServiceHook, JobKind[Any], str] | None = None
+        self._cancel_target: tuple[ServiceHook, JobKind[Any], str | list[str]] | None = None
         self._killed = False
-        self._job_id: str | None = None
+        self._job_id: str | list[str] | None = None
 
     # What a subclass adds.
 
@@ -150,7 +150,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def wait(
         self,
         context: Context,
-        job_id: str,
+        job_id: str | list[str],
         kind: JobKind[Any] | None = None,
         method_name: str = "execute_complete",
     ) -> Any:
@@ -158,7 +158,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
-        :param job_id: the job.
+        :param job_id: the job, or several.
         :param kind: the kind of job, if not :attr:`kind`.
         :param method_name: the method that continues afterwards, if it waits in the triggerer.
         """
@@ -221,7 +221,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     # Cancelling.
 
-    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str) -> None:
+    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str | list[str]) -> None:
         hook = self.hook_class(self.conn_id)
         try:
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
@@ -240,7 +240,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         if self.cancel_on_timeout if timed_out else self.cancel_on_kill:
             self._cancel(*target)
 
-    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str) -> None:
+    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str | list[str]) -> None:
         subject = kind.subject(job_id)
         if kind.cancel is None:
             self.log.warning("%s cannot cancel: %s continues, and may be billed.", kind.service.name, subject)
