@@ -90,7 +90,7 @@ def deployed_model(
     :param keep_if: leave the model deployed if this task of the group succeeded in this run (its id inside the group),
         or if this function of the context returns true. If the task returns text, it must be the id of the model or of
         the deployment. A task that was skipped, for example because a gate was closed, keeps nothing.
-    :param nugen_conn_id: the Airflow connection to Nugen; default: ``nugen_default``, unless ``seekr_conn_id`` is given.
+    :param nugen_conn_id: the Airflow connection to Nugen; the default one unless ``seekr_conn_id`` is given.
     :param seekr_conn_id: the Airflow connection to SeekrFlow: the model is deployed there.
     :param deploy_kwargs: further arguments of the operator that deploys, ``DeployModelOperator`` or
         ``SeekrCreateDeploymentOperator``: ``{"n_instances": 2}``. Not ``name``, which is generated, so that the

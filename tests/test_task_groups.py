@@ -13,7 +13,6 @@ from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.operators.seekr import SeekrChatCompletionOperator
 from airflow_provider_nugen.task_groups import deployed_model
 
-
 #: What says that the model is deployed at SeekrFlow.
 SEEKR = {"seekr_conn_id": "seekr_default"}
 

@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind
 from airflow_provider_nugen.compat import AirflowTaskTimeout
-from airflow_provider_nugen.exceptions import (
-    JobCancelledError,
-    JobFailedError,
-    JobTimeoutError,
-    ProviderError,
-    RequestRejectedError,
-    ServiceUnreachableError,
-    final,
-    wait_error,
-)
+from airflow_provider_nugen.exceptions import JOB_ERRORS, ProviderError, wait_error
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
@@ -32,14 +23,6 @@ from airflow_provider_nugen.waiting.state import WaitSettings
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-#: How a wait without success ends the task: all but one are retryable, since a retry can start another job.
-_ERRORS: dict[Outcome, type[ProviderError]] = {
-    Outcome.FAILED: JobFailedError,
-    Outcome.CANCELLED: JobCancelledError,
-    Outcome.REJECTED: final(RequestRejectedError),
-    Outcome.UNREACHABLE: ServiceUnreachableError,
-    Outcome.TIMEOUT: JobTimeoutError,
-}
 #: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
 DEFAULT_TIMEOUT = timedelta(days=7)
 OnClear = Literal["new", "adopt"]
@@ -217,7 +200,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         """Return the exception that ends the task: retryable unless the service refuses the question."""
         if result.outcome is Outcome.EXECUTION_TIMEOUT:
             return AirflowTaskTimeout(result.message)
-        return wait_error(_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
+        return wait_error(JOB_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
 
     # Cancelling.
 
