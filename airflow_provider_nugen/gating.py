@@ -145,7 +145,7 @@ def _metric(model: ModelMetrics, condition: Condition, role: str) -> float:
 
 
 def _normal(name: str) -> str:
-    return re.sub(r"([\\`*<\[\]|])", r"\\\1", text).replace("\n", " ")
+    return re.sub(r"[\s_-]+", "_", name.strip().lower())
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
@@ -178,7 +178,7 @@ def markdown(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMe
 
 def _cell(text: str) -> str:
     """Return text that a table shows as it is: names are the service's."""
-    return re.sub(r"([\\`*_<>\[\]|#])", r"\\\1", text).replace("\n", " ")
+    return re.sub(r"([\\`*<\[\]|])", r"\\\1", text).replace("\n", " ")
 
 
 def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
