@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
@@ -22,7 +21,6 @@ from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
-from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -217,24 +215,11 @@ class WaitsForJob(ServiceTask):
             for waiter in due:
                 if time.monotonic() - began >= limit:
                     return None
-                self._poke(waiter)
+                self.hook.poll(waiter, self.log)
                 polled.add(waiter.job_id)
         if first:
             self.log.info("%s", wait.summary())
         return wait.result()
-
-    def _poke(self, waiter: Waiter[Any]) -> None:
-        """Do the I/O that the waiter wants until it wants to sleep or is done."""
-        while True:
-            call = waiter.next_call()
-            try:
-                decision = waiter.on_response(call, self.hook.fetch(call), time.time())
-            except ApiError as e:
-                decision = waiter.on_error(call, e, time.time())
-            for message in decision.messages:
-                self.log.log(message.level, message.text)
-            if decision.result or decision.sleep:
-                return
 
     def poke_before_deferring(self, wait: JobWait[Any]) -> WaitResult | None:
         """

@@ -36,10 +36,12 @@ class TaskIdentity:
     file play no part, since they can be edited between two tries.
 
     :param context: the context of the running task.
+    :param task_id: another task of the same run, whose jobs are searched for; default: the running one.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, task_id: str | None = None) -> None:
         ti = context["ti"]
+        task_id = task_id or ti.task_id
         run = context.get("dag_run")
         started: datetime | None = getattr(run, "start_date", None)
         due: datetime | None = getattr(run, "run_after", None)
@@ -58,19 +60,19 @@ class TaskIdentity:
         self.survives_clear: bool = is_triggered and due is not None and due.microsecond != 0
         origin = due if self.survives_clear else started
         microseconds = None if origin is None else int(origin.timestamp() * 1_000_000)
-        kin = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, self.loop_index]
+        kin = [ti.dag_id, ti.run_id, task_id, ti.map_index, self.loop_index]
         #: The same whatever becomes of the run, but also in another Airflow that has a run of this id.
         self.kin_key = _digest(kin, 10)
         #: The same before and after a clear, as long as the run is not started again by it.
         self.task_key = self.kin_key + _digest([*kin, microseconds], 8)
         #: The same in all retries, and another one after a clear.
         self.key = self.task_key + _digest([*kin, microseconds, ti.max_tries], 6)
-        self._readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
+        self._readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{task_id}")[:60]
         #: No earlier try can have sent anything.
         self.is_first_try: bool = ti.try_number <= 1
         # What version 1.0 named and recorded.
         number = ti.max_tries - (getattr(ti.task, "retries", None) or 0)
-        task_1_0 = "\n".join(map(str, (ti.dag_id, ti.run_id, ti.task_id, ti.map_index)))
+        task_1_0 = "\n".join(map(str, (ti.dag_id, ti.run_id, task_id, ti.map_index)))
         self._attempt_1_0: int = number
         self.name_1_0 = f"{self._readable}-{hashlib.sha256(task_1_0.encode()).hexdigest()[:12]}-{number}"
 

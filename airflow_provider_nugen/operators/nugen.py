@@ -31,7 +31,7 @@ from airflow_provider_nugen.exceptions import (
     UploadError,
     final,
 )
-from airflow_provider_nugen.gating import Condition, judge, table, versus
+from airflow_provider_nugen.gating import Condition, judge, markdown, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
@@ -683,8 +683,8 @@ class EvaluationGateOperator(EvaluationResultsOperator):
     evaluated model is told from the baseline by their ids; if these contradict each other, and if a metric is missing,
     the task fails: it never passes.
 
-    XCom: ``return_value`` = ``{"passed": ..., "model_id": ..., "baseline_model_id": ..., "verdicts": [...]}``, also
-    when the gate is closed.
+    XComs: ``return_value`` = ``{"passed": ..., "model_id": ..., "baseline_model_id": ..., "verdicts": [...]}``, and
+    ``report``, the table in Markdown for an approval, a mail or a page; both also when the gate is closed.
 
     :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
     :param conditions: all of them must hold: ``"answer_relevance_mean >= 0.8"``, or for a comparison
@@ -730,6 +730,7 @@ class EvaluationGateOperator(EvaluationResultsOperator):
                 for v in verdicts
             ],
         }
+        self.push_xcoms(context, {"report": markdown(verdicts, model, baseline)})
         if passed:
             ids = {"evaluation_id": self.evaluation_id, "model_id": model.model_id}
             fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(model.metrics)}])

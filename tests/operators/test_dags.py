@@ -33,6 +33,7 @@ SWITCHES = {"early", "wait_for", "wait_for_completion", "min_samples", "max_answ
 ALTERNATIVES = {
     nugen.ChatCompletionOperator: {"messages"},
     seekr.SeekrChatCompletionOperator: {"messages", "model"},
+    seekr.SeekrDemoteDeploymentOperator: {"created_by"},
 }
 
 

@@ -189,3 +189,10 @@ def test_a_failed_evaluation_never_has_results(
         assert "no GPU" in str(run.error)
     else:
         assert "not completed yet" in str(run.error)
+
+
+@pytest.mark.parametrize(("threshold", "begins"), [("0.9", "**Passed**"), ("1.1", "**Not passed**")])
+def test_the_report_is_there_whether_it_is_open_or_closed(gate: Gate, threshold: str, begins: str) -> None:
+    run = gate(RESULTS, f"binary_correctness_mean >= {threshold}").run()
+    assert run.xcoms["report"].startswith(f"{begins}: model {MODEL!r}")
+    assert f"| binary_correctness_mean >= {threshold} |" in run.xcoms["report"]
