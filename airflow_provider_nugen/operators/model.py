@@ -256,9 +256,13 @@ class DeployOperator(ModelOperator):
         Revision B keeps the statuses of deployments and undeployments that are long over, and tells by a refusal that
         the model is deployed.
 
-        :raises ProviderError: if there was none.
+        :raises TurnError: if the model is being undeployed.
+        :raises ApiError: if there was no deployment.
         """
+        undeployment = self.model_status(jobs.UNDEPLOYMENT, model_id)
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
+        if submissions.is_torn_down(undeployment):
+            raise TurnError(f"{error} The model is being undeployed.")
         if deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is not SUCCEEDED:
             raise error
         self.log.warning(

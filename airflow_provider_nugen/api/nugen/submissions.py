@@ -156,11 +156,14 @@ def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.Tas
     if not _stands(deployment):
         return True
     # A deployment that is over does not say whether it was before the undeployment.
-    return (
-        undeployment is not None
-        and undeployment.status.upper() in ("PENDING", "UNDEPLOYING")
-        and (deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is SUCCEEDED)
+    return is_torn_down(undeployment) and (
+        deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is SUCCEEDED
     )
+
+
+def is_torn_down(undeployment: models.TaskStatus | None) -> bool:
+    """Return whether a model is being undeployed, by the status of its undeployment."""
+    return undeployment is not None and undeployment.status.upper() in ("PENDING", "UNDEPLOYING")
 
 
 def _stands(deployment: models.TaskStatus | None) -> bool:
