@@ -17,6 +17,7 @@ from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
@@ -301,7 +302,14 @@ class WaitsForJob(ServiceTask):
                         context["ti"].xcom_push(key=f"{name}s", value=ids)
                 elif value is not None and value.get(name) is not None:
                     context["ti"].xcom_push(key=name, value=value[name])
+        fill_outlet_events(self, context, lambda: self._facts(kind, value, context), many=isinstance(value, list))
         return {} if value is None else value
+
+    def _facts(self, kind: JobKind[Any], value: Any, context: Context) -> list[dict[str, Any]]:
+        """Return what the events of the outlets say of each job."""
+        ids, statuses = job_ids(self.job_id(context), kind.id_name), value if isinstance(value, list) else [value]
+        jobs = ids if isinstance(ids, list) else [ids]
+        return [kind.facts(one, status or {}) for one, status in zip(jobs, statuses, strict=True)]
 
 
 def job_ids(value: object, argument: str) -> list[str] | str:

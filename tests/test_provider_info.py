@@ -198,7 +198,9 @@ def test_airflow_providers_hooks() -> None:
 
 def test_airflow_providers_triggers() -> None:
     assert {(row["class"], row["integration_name"]) for row in of_this_package(providers("triggers"))} == {
-        ("airflow_provider_nugen.triggers.job", service.name) for service in SERVICES
+        (f"airflow_provider_nugen.triggers.{module}", service.name)
+        for module in ("job", "watch")
+        for service in SERVICES
     }
 
 

@@ -86,13 +86,12 @@ def create_app(
     )
     world = SimulatorState(config, faults)
     app = SimulatorApp(world)
-    app.include_router(nugen.nugen_router(world))
     alignments = seekr.Seekr(world)
-    app.include_router(alignments.router)
     files = seekr_files.SeekrFiles(world, alignments)
-    app.include_router(files.router)
-    app.include_router(seekr_training.SeekrTraining(world, files).router)
-    app.include_router(control.router)
+    training = seekr_training.SeekrTraining(world, files)
+    for router in (nugen.nugen_router(world), alignments.router, files.router, training.router, control.router):
+        # Not include_router, which builds every route a second time: no router here is included with other options.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
     return app
 

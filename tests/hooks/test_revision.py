@@ -18,6 +18,7 @@ from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr.endpoints import ALIGNMENT_JOB
 from airflow_provider_nugen.api.seekr.service import SEEKR
+from airflow_provider_nugen.api.submission import GuardedCall
 from airflow_provider_nugen.hooks.revision import SpokenRevision, spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
 
@@ -34,6 +35,15 @@ def answer(revision: str, what: tuple[int, Any]) -> RawResponse:
 
 def spoken(revisions: Sequence[str] = "BC") -> SpokenRevision:
     return SpokenRevision(NUGEN, "my_conn", tuple(revisions))
+
+
+def test_comparing_what_would_be_sent_sends_and_records_nothing() -> None:
+    checked: list[str] = []
+    call = GuardedCall.of(endpoints.DEPLOY_MODEL.call(model_id="m-1"), lambda: checked.append("sent"))
+    assert spoken().next_for(call, answer("B", NO_ROUTE)) == "C"
+    assert not checked
+    call.request("C", "my_conn")
+    assert checked == ["sent"]
 
 
 @pytest.mark.parametrize("refusal", [NO_ROUTE, NO_METHOD])

@@ -21,7 +21,7 @@ from . import crash_child
 from .support import Service
 
 #: Task instances per case, most of which are killed several times.
-TIMES = 50
+TIMES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 20)
 #: How many of them at the same time.
 AT_ONCE = 8
 #: What also goes wrong, with every second request: the service acts on it, but says so to nobody.

@@ -230,6 +230,22 @@ def test_a_refusal_that_says_deployed_is_believed_when_the_statuses_of_b_do_not_
     assert start(hook, try_number=try_number) == {"model_id": MODEL}
 
 
+@pytest.mark.parametrize("try_number", [1, 2])
+@pytest.mark.parametrize(("status", "refusal"), [(400, "Bad Request"), (409, ""), (400, "Modelo ocupado")])
+def test_what_runs_is_adopted_whatever_the_refusal_says(
+    slept: list[float], status: int, refusal: str, try_number: int, logs: Any
+) -> None:
+    # Of two statuses of revision B nobody knows which is the older one.
+    over = word("COMPLETED")
+    hook = Hook("B", deploy_model=[(status, refusal)], get_deployment_status=over, get_undeploy_status=over)
+    assert start(hook, try_number=try_number) == {"model_id": MODEL}
+    assert any("taken for deployed" in line for line in logs.at("warning"))
+    for deployment in ([], word("FAILED")):
+        hook.answers["get_deployment_status"] = deployment
+        with pytest.raises(ProviderError):
+            start(hook, try_number=try_number)
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -341,6 +357,12 @@ def test_a_refusal_that_leaves_a_model_deployed_is_a_failure(
     hook = refusing(refusal, deployment, undeployment)
     with pytest.raises(ProviderError):
         start(hook, UndeployModelOperator)
+
+
+def test_a_model_that_is_not_known_at_all_may_be_another_accounts(slept: list[float]) -> None:
+    with pytest.raises(ProviderError, match=f"'{MODEL}' is not known.*costs nothing.*another account") as raised:
+        start(Hook(), UndeployModelOperator)
+    assert isinstance(raised.value, AirflowFailException)
 
 
 @pytest.mark.parametrize("model_id", [None, "", " ", 7, ["m-1"], {"model_id": "m-1"}])

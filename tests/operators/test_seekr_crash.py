@@ -19,7 +19,7 @@ from .support import Service
 from .test_crash import SEED, Worker
 
 #: Task instances per kind.
-TIMES = 16
+TIMES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 8)
 AT_ONCE = 4
 #: Kind of task: the simulator's kind of what it makes, the request that does, and how many there are in the end.
 MADE = {

@@ -12,6 +12,7 @@ import pytest
 import structlog
 
 from airflow_provider_nugen import tasks
+from airflow_provider_nugen.hooks import key_check
 from airflow_provider_nugen.sensors import base as sensors
 from airflow_provider_nugen.simulator import Simulator, run_simulator
 from airflow_provider_nugen.simulator.state import RequestRecord
@@ -219,4 +220,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     # As with the real ones, an outage lasts longer than an id is fresh.
     monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.2)
     monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.25)
+    monkeypatch.setattr(waiting, "REFUSAL_HOLD", 0.1)
+    monkeypatch.setattr(waiting, "REFUSAL_RETRY", SHORT)
+    monkeypatch.setattr(key_check, "REFUSAL_TTL", SHORT / 2)
     monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)

@@ -165,7 +165,7 @@ def test_the_whole_state_travels() -> None:
         "failures": 3,
         "failing_since": 4.0,
         "stalled_since": 5.0,
-        "reread": True,
+        "refused_since": 5.5,
         "due": 6.0,
         "server_errors": 7,
         "progress_began": 8.0,

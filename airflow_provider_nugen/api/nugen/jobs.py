@@ -136,6 +136,9 @@ ALIGNMENT = JobKind(
     detail=endpoints.ALIGNMENT_DETAIL,
     status_map=_TRAINING | dict.fromkeys((*_TRAINED, "EVALUATED"), SUCCEEDED) | _ENDED,
     xcom_keys=("model_id", "evaluation_id"),
+    fact_keys=("base_model", "document_ids", "performance_metrics"),
+    name_key="alignment_name",
+    time_keys=("created_date", "completed_date"),
     interpret=_read_training,
 )
 
@@ -148,6 +151,9 @@ EVALUATED_ALIGNMENT = JobKind(
     detail=endpoints.ALIGNMENT_DETAIL,
     status_map=_TRAINING | dict.fromkeys(_TRAINED, RUNNING) | {"EVALUATED": SUCCEEDED} | _ENDED,
     xcom_keys=("model_id", "evaluation_id"),
+    fact_keys=("base_model", "document_ids", "performance_metrics"),
+    name_key="alignment_name",
+    time_keys=("created_date", "completed_date"),
     interpret=_read_evaluated_alignment,
 )
 
@@ -168,6 +174,7 @@ EVALUATION = JobKind(
     )
     | _ENDED,
     xcom_keys=("evaluation_id",),
+    fact_keys=("benchmark_id", "total_questions"),
     interpret=_read_evaluation,
 )
 

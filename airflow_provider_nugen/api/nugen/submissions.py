@@ -116,6 +116,11 @@ _IS_DEPLOYED = re.compile(
 )
 
 
+def is_about_deployment(problem: str) -> bool:
+    """Return whether a refusal says anything of deployments or of the model's status."""
+    return "deploy" in problem.lower() or current_status(problem) is not None
+
+
 def says_deployed(problem: str) -> bool:
     """Return whether a refusal says that this very model is deployed, or being deployed."""
     return bool(_IS_DEPLOYED.match(problem))
