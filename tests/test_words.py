@@ -18,9 +18,9 @@ TEXTS = (".py", ".md", ".rst", ".toml", ".yml", ".yaml")
 PHRASES = {
     r"\b(first|last|final|next|each|one|two|every|a) looks?\b|_looks?\b|\blooks?_(?!up)": "poke, poll; lookup",
     r'"""Say\b': "Return, Build, Decide, Read, Log",
-    r"\bso (many|much)\b": "the number, with its unit",
-    r"\bgo(es|ing)?[ _]on\b|\bwent on\b": "continue",
-    r"\b(ours|theirs)\b": "the names of the two sides",
+    r"\b[Ss]o (many|much)\b": "the number, with its unit",
+    r"\b[Gg]o(es|ing)?[ _]on\b|\bwent on\b": "continue",
+    r"\b([Oo]urs|[Tt]heirs)\b": "the names of the two sides",
     r"\ba try before\b": "an earlier try",
     r"\b(is|are) none of (a|an|the)\b": "is not a",
     r"\bdo(es)? no harm\b": "it is safe to",

@@ -677,7 +677,7 @@ class ChatCompletionOperator(NugenOperator, AskModelOperator):
 
 class EvaluationGateOperator(EvaluationResultsOperator):
     """
-    Go on only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
+    Continue only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
 
     The log shows a table of metrics, values, conditions and verdicts, and names the models. In a comparison the
     evaluated model is told from the baseline by their ids; if these contradict each other, and if a metric is missing,

@@ -294,7 +294,7 @@ class Waiter(Generic[M]):
         return False
 
     def _refusal_left(self, now: float) -> float:
-        """Return for how many seconds the key must go on being refused before that is final."""
+        """Return for how many seconds the key must be refused before that is final."""
         since = self.state.refused_since
         return REFUSAL_HOLD - (now - (now if since is None else since))
 

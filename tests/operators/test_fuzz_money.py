@@ -495,7 +495,7 @@ class Money(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.is_3_4 and len(self.tasks) < 6)
     def iterate(self) -> None:
-        """Go on to the next iteration of a loop."""
+        """Continue with the next iteration of a loop."""
         loops = [task for task in self.tasks if task.loop is not None]
         like = loops[-1] if loops else self._add(9, loop=None)
         if not loops:

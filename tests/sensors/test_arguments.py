@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ from airflow_provider_nugen.sensors import nugen, seekr
 from airflow_provider_nugen.sensors.base import JobSensor
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, EvaluationStatusSensor
 from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor
+from airflow_provider_nugen.waiting.state import WaitSettings
 
 from .harness import MODES, Store, TaskInstance, run, stored
 from .support import SHORT, Service
@@ -210,3 +214,9 @@ def test_a_dag_with_a_sensor_can_be_stored(cls: type[JobSensor]) -> None:
     (task,) = json.loads(stored(dag))["dag"]["tasks"]
     assert task["__var"]["_is_sensor"]
     assert task["__var"]["poke_interval"] == "{{ params.y }}"
+
+
+def test_every_setting_of_a_wait_is_set_by_an_argument_of_the_sensor() -> None:
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(JobSensor))) if isinstance(node, ast.Call)]
+    (call,) = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == WaitSettings.__name__]
+    assert {keyword.arg for keyword in call.keywords} == {field.name for field in fields(WaitSettings)}
