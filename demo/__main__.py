@@ -41,7 +41,11 @@ make docs        the documentation, into docs/_build/html/index.html"""
 @dataclass(frozen=True)
 class DemoDag:
     """
-    A DAG to run, and the configuration of its run; ``trains``: it runs when a model of this name is trained elsewhere.
+    A DAG to run.
+
+    :param dag_id: its id.
+    :param conf: the configuration of its run.
+    :param trains: nobody runs it: it runs when a model of this name is trained elsewhere.
     """
 
     dag_id: str
