@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider_nugen import metrics
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
@@ -224,9 +225,12 @@ class WaitsForJob(ServiceTask):
         while True:
             call = waiter.next_call()
             try:
-                decision = waiter.on_response(call, self.hook.fetch(call), time.time())
+                response = self.hook.fetch(call)
+                decision = waiter.on_response(call, response, time.time())
+                metrics.polled(waiter.kind, response.status)
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
+                metrics.polled(waiter.kind)
             for message in decision.messages:
                 self.log.log(message.level, message.text)
             if decision.result or decision.sleep:
@@ -290,6 +294,7 @@ class WaitsForJob(ServiceTask):
         :return: the final status as JSON values, and its ids pushed as XComs of their own where they are not null; for
             several jobs the list of final statuses, and lists of ids under the plural of their names.
         """
+        metrics.wait_ended(kind, result)
         if result.outcome is not Outcome.SUCCEEDED:
             raise self.failure(kind, result, job_ids(self.job_id(context), kind.id_name))
         self.log.info(result.message)
@@ -309,7 +314,10 @@ class WaitsForJob(ServiceTask):
         """Return what the events of the outlets say of each job."""
         ids, statuses = job_ids(self.job_id(context), kind.id_name), value if isinstance(value, list) else [value]
         jobs = ids if isinstance(ids, list) else [ids]
-        return [kind.facts(one, status or {}) for one, status in zip(jobs, statuses, strict=True)]
+        return [
+            {**kind.facts(one, status or {}), "waited_seconds": (status or {}).get("waited_seconds")}
+            for one, status in zip(jobs, statuses, strict=True)
+        ]
 
 
 def job_ids(value: object, argument: str) -> list[str] | str:

@@ -11,6 +11,7 @@ import math
 import time
 from typing import Any, TypeVar
 
+from airflow_provider_nugen import metrics
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.response import RawResponse
@@ -82,11 +83,14 @@ class AsyncClient:
             await self._transports.open()
         if call.endpoint.method != "GET":
             return await self._ask_until_processed(call)
+        began = time.monotonic()
         try:
             await self._queue.acquire(self._settings.max_requests_per_second, queue_timeout)
         except ApiError as e:
             e.context = call.context(self.conn_id)
             raise
+        finally:
+            metrics.queued(self.service, time.monotonic() - began)
         try:
             if self._settings is not self._tried and await self._may_lead():
                 try:

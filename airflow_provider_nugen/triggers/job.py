@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_nugen import metrics
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.registry import KINDS
@@ -132,12 +133,14 @@ class JobTrigger(BaseTrigger):
                 await asyncio.sleep(decision.sleep)
             call = waiter.next_call()
             try:
-                # Not kept in a variable, where it would last until the next one.
-                decision = waiter.on_response(
-                    call, await client.fetch(call, waiter.queue_timeout(time.time())), time.time()
-                )
+                response = await client.fetch(call, waiter.queue_timeout(time.time()))
+                decision = waiter.on_response(call, response, time.time())
+                metrics.polled(waiter.kind, response.status)
+                # Not kept while it sleeps.
+                del response
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
+                metrics.polled(waiter.kind)
             for message in decision.messages:
                 self.log.log(message.level, message.text)
 
