@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_nugen import metrics
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
@@ -227,10 +227,10 @@ class WaitsForJob(ServiceTask):
             try:
                 response = self.hook.fetch(call)
                 decision = waiter.on_response(call, response, time.time())
-                metrics.polled(waiter.kind, response.status)
+                WORKER.polled(waiter.kind, response.status)
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
-                metrics.polled(waiter.kind)
+                WORKER.polled(waiter.kind)
             for message in decision.messages:
                 self.log.log(message.level, message.text)
             if decision.result or decision.sleep:
@@ -294,7 +294,7 @@ class WaitsForJob(ServiceTask):
         :return: the final status as JSON values, and its ids pushed as XComs of their own where they are not null; for
             several jobs the list of final statuses, and lists of ids under the plural of their names.
         """
-        metrics.wait_ended(kind, result)
+        WORKER.wait_ended(kind, result)
         if result.outcome is not Outcome.SUCCEEDED:
             raise self.failure(kind, result, job_ids(self.job_id(context), kind.id_name))
         self.log.info(result.message)

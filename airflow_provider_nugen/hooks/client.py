@@ -11,7 +11,6 @@ import math
 import time
 from typing import Any, TypeVar
 
-from airflow_provider_nugen import metrics
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.response import RawResponse
@@ -24,6 +23,7 @@ from airflow_provider_nugen.hooks.request_queue import RequestQueue
 from airflow_provider_nugen.hooks.revision import ROUTER_STATUSES
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport_cache import TransportCache
+from airflow_provider_nugen.metrics import TRIGGERER
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class AsyncClient:
             e.context = call.context(self.conn_id)
             raise
         finally:
-            metrics.queued(self.service, time.monotonic() - began)
+            TRIGGERER.queued(self.service, time.monotonic() - began)
         try:
             if self._settings is not self._tried and await self._may_lead():
                 try:

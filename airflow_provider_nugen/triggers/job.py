@@ -9,7 +9,6 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_nugen import metrics
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.registry import KINDS
@@ -17,6 +16,7 @@ from airflow_provider_nugen.api.safe import safe_json
 from airflow_provider_nugen.compat import is_still_deferred, on_kill_timeout
 from airflow_provider_nugen.hooks.base import arequest
 from airflow_provider_nugen.hooks.client import AsyncClient
+from airflow_provider_nugen.metrics import TRIGGERER
 from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
@@ -135,12 +135,12 @@ class JobTrigger(BaseTrigger):
             try:
                 response = await client.fetch(call, waiter.queue_timeout(time.time()))
                 decision = waiter.on_response(call, response, time.time())
-                metrics.polled(waiter.kind, response.status)
+                TRIGGERER.polled(waiter.kind, response.status)
                 # Not kept while it sleeps.
                 del response
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
-                metrics.polled(waiter.kind)
+                TRIGGERER.polled(waiter.kind)
             for message in decision.messages:
                 self.log.log(message.level, message.text)
 
