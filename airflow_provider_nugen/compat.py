@@ -62,6 +62,7 @@ __all__ = [
     "asset_state_store",
     "is_still_deferred",
     "on_kill_timeout",
+    "push_xcom",
     "task_state_store",
     "task_state_survives_clear",
     "with_form",
@@ -208,6 +209,23 @@ def on_kill_timeout() -> float:
     from airflow.configuration import conf
 
     return float(conf.getint("triggerer", "on_kill_timeout", fallback=30))
+
+
+async def push_xcom(ti: Any, key: str, value: Any) -> None:
+    """
+    Push an XCom of a deferred task in its trigger.
+
+    :param ti: the task instance as the triggerer knows it.
+    :param key: the key.
+    :param value: any JSON value.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    if (aset := getattr(XCom, "aset", None)) is not None:
+        await aset(key, value, **where)
+    else:  # 3.1
+        await asyncio.to_thread(XCom.set, key, value, **where)
 
 
 async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str | list[str]) -> bool:

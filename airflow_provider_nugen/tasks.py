@@ -16,6 +16,7 @@ from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
@@ -279,6 +280,7 @@ class WaitsForJob(ServiceTask):
         :return: the final status as JSON values, and its ids pushed as XComs of their own where they are not null; for
             several jobs the list of final statuses, and lists of ids under the plural of their names.
         """
+        WORKER.wait_ended(kind, result)
         if result.outcome is not Outcome.SUCCEEDED:
             raise self.failure(kind, result, job_ids(self.job_id(context), kind.id_name))
         self.log.info(result.message)
@@ -298,7 +300,10 @@ class WaitsForJob(ServiceTask):
         """Return what the events of the outlets say of each job."""
         ids, statuses = job_ids(self.job_id(context), kind.id_name), value if isinstance(value, list) else [value]
         jobs = ids if isinstance(ids, list) else [ids]
-        return [kind.facts(one, status or {}) for one, status in zip(jobs, statuses, strict=True)]
+        return [
+            {**kind.facts(one, status or {}), "waited_seconds": (status or {}).get("waited_seconds")}
+            for one, status in zip(jobs, statuses, strict=True)
+        ]
 
 
 def job_ids(value: object, argument: str) -> list[str] | str:

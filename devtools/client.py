@@ -254,6 +254,15 @@ class AirflowClient:
         """
         return str(self._send("GET", _path(Run(dag_id, run_id)))["state"])
 
+    def dag_runs(self, dag_id: str) -> list[str]:
+        """
+        Return the ids of the runs of a DAG, oldest first.
+
+        :param dag_id: the DAG.
+        """
+        runs = self._collect(f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", "dag_runs")
+        return [run["dag_run_id"] for run in sorted(runs, key=lambda run: run["run_after"])]
+
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """
         Return the task instances of a run, in the order in which they started; those that have not started come last.

@@ -24,6 +24,7 @@ from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.revision import spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport import sync_transport
+from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.waiting.result import Decision, Outcome
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import Waiter
@@ -262,9 +263,12 @@ class ServiceHook(BaseHook):
         while True:
             call = waiter.next_call()
             try:
-                decision = waiter.on_response(call, self.fetch(call), time.time())
+                response = self.fetch(call)
+                decision = waiter.on_response(call, response, time.time())
+                WORKER.polled(waiter.kind, response.status)
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
+                WORKER.polled(waiter.kind)
             for message in decision.messages:
                 log.log(message.level, message.text)
             if decision.result or decision.sleep:

@@ -23,6 +23,7 @@ from airflow_provider_nugen.hooks.request_queue import RequestQueue
 from airflow_provider_nugen.hooks.revision import ROUTER_STATUSES
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport_cache import TransportCache
+from airflow_provider_nugen.metrics import TRIGGERER
 
 T = TypeVar("T")
 
@@ -82,11 +83,14 @@ class AsyncClient:
             await self._transports.open()
         if call.endpoint.method != "GET":
             return await self._ask_until_processed(call)
+        began = time.monotonic()
         try:
             await self._queue.acquire(self._settings.max_requests_per_second, queue_timeout)
         except ApiError as e:
             e.context = call.context(self.conn_id)
             raise
+        finally:
+            TRIGGERER.queued(self.service, time.monotonic() - began)
         try:
             if self._settings is not self._tried and await self._may_lead():
                 try:

@@ -24,6 +24,7 @@ from airflow_provider_nugen.api.submission import (
     same_inputs_key,
 )
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError, ServiceUnreachableError, final
+from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.operators.base import invalid
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
 from airflow_provider_nugen.operators.start import StartOperator
@@ -183,6 +184,7 @@ class SubmitOperator(StartOperator):
             self._start_despite(attempt, job_id, job_status.status, is_running=self.kind.is_live(job_status))
             return None
         self.log.info("Continuing with %s of an earlier try (%s).", subject, job_status.status)
+        WORKER.adopted(self.kind)
         return job_id
 
     def _start_despite(self, attempt: Attempt, job_id: str, status: str, *, is_running: bool) -> None:
@@ -234,6 +236,7 @@ class SubmitOperator(StartOperator):
                 self._start_despite(attempt, job.job_id, job.status, is_running=is_running)
                 return None
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(match.job_id))
+            WORKER.adopted(self.kind)
             record.record_started(match.job_id)
             return match.job_id
         if match.candidates or match.doubt:

@@ -26,6 +26,7 @@ class WaitSettings:
     :param max_wait: the longest interval then, in seconds.
     :param ignore_failures: never give up because the status cannot be read (``silent_fail``).
     :param use_eta: poll less often while the service says that the job takes long.
+    :param report_progress: let the task have an XCom that says how far the wait is while it is deferred.
     """
 
     poke_interval: float = 60.0
@@ -35,6 +36,7 @@ class WaitSettings:
     max_wait: float | None = None
     ignore_failures: bool = False
     use_eta: bool = True
+    report_progress: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as a JSON object."""

@@ -197,14 +197,14 @@ class Waiter(Generic[M]):
         state = self.state
         status = self.kind.read_status(answer, state.status)
         if self._incomplete is not None:
-            return self._on_detail(answer, status)
+            return self._on_detail(answer, status, now)
         messages = changes(self._subject(), status, state, now, words_only=self.one_of_many)
         messages += self._recovered(call)
         if status.state is not RUNNING:
             if status.state is SUCCEEDED and status.missing_field and (self.kind.detail or self.kind.lookup):
                 self._incomplete = answer, status
                 return Decision(messages=tuple(messages))
-            return self._end(answer, status, messages)
+            return self._end(answer, status, messages, now)
         self._running = status
         return self._still_running(status, now, messages)
 
@@ -277,7 +277,7 @@ class Waiter(Generic[M]):
         state.refused_since = (state.refused_since or now) if refused else None
         if not (error.transient or self._is_passing(call, error, now) or (fresh and grace > 0)):
             if self._incomplete is not None:
-                return self._without_detail(error)
+                return self._without_detail(now, error)
             return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", of_status=True)
         return self._retry(call, error, now, until=grace if fresh else None)
 
@@ -402,12 +402,12 @@ class Waiter(Generic[M]):
                 sleep = min(sleep, deadline - now)
         return max(sleep, 0.0)
 
-    def _on_detail(self, answer: M, status: JobStatus) -> Decision:
+    def _on_detail(self, answer: M, status: JobStatus, now: float) -> Decision:
         if status.state is SUCCEEDED and not status.missing_field:
-            return self._end(answer, status, [])
-        return self._without_detail()
+            return self._end(answer, status, [], now)
+        return self._without_detail(now)
 
-    def _without_detail(self, error: ApiError | None = None) -> Decision:
+    def _without_detail(self, now: float, error: ApiError | None = None) -> Decision:
         assert self._incomplete is not None  # noqa: S101  # only called after it was set
         answer, status = self._incomplete
         trouble = f" (reading it failed: {error.advice})" if error else ""
@@ -416,11 +416,20 @@ class Waiter(Generic[M]):
             Outcome.FAILED,
             f"is {status.status!r}, but neither its status nor its {other} names a {status.missing_field}{trouble}. "
             "Ask the service's support what became of it.",
-            result=self.kind.result(answer, status),
+            result=self._final_status(answer, status, now),
         )
 
-    def _end(self, answer: M, status: JobStatus, messages: list[LogMessage]) -> Decision:
-        result, word = self.kind.result(answer, status), cut(status.status, MAX_REASON)
+    def _final_status(self, answer: M, status: JobStatus, now: float) -> dict[str, Any]:
+        """Build what the wait returns, with how long it and its job took."""
+        result = self.kind.result(answer, status)
+        durations = {
+            "waited_seconds": round(max(now - self.state.began, 0.0), 3),
+            "job_seconds": self.kind.job_seconds(result),
+        }
+        return {**result, **durations}
+
+    def _end(self, answer: M, status: JobStatus, messages: list[LogMessage], now: float) -> Decision:
+        result, word = self._final_status(answer, status, now), cut(status.status, MAX_REASON)
         if status.state is SUCCEEDED:
             warning = cut(status.warning, MAX_REASON)
             if warning:

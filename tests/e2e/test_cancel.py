@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
 TIMEOUT = 180
 #: Seconds that a slow service takes for each answer. A triggerer cancels the work of ``on_kill`` about once a second.
 SLOW_ANSWER = 5
-#: Seconds without a heartbeat after which a triggerer's triggers are given to another one.
+
 
 def insist(call: Callable[[], Any]) -> None:
     """Do something to Airflow; again if SQLite was busy."""

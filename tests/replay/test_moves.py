@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow_provider_nugen.simulator.world import RequestRecord
 from operators.support import Life
 from sensors.harness import MODES
 
@@ -28,7 +28,6 @@ from airflow_provider_nugen.sensors.nugen import (
     UndeployStatusSensor,
 )
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from airflow_provider_nugen.simulator.world import RequestRecord
 
 #: So quick that each job is seen running two or three times.
 SPEED = 2500.0

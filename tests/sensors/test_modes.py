@@ -107,6 +107,8 @@ def test_all_modes_push_the_same(service: Service, key: str, name: str) -> None:
         done_later.append(later)
         done_before.append(before)
     assert [len(later.deferrals) for later in done_later] == [1, 0, 0]
+    # How long a wait took is its own.
+    assert all(done.xcoms["return_value"].pop("waited_seconds") >= 0 for done in (*done_later, *done_before))
     expected = done_later[0].xcoms
     assert {name: value for name, value in expected.items() if name != "return_value"} == ids
     assert expected["return_value"].items() >= {"status": life[-1], "state": "SUCCEEDED", **ids}.items()

@@ -35,6 +35,12 @@ def quick_watches(monkeypatch: pytest.MonkeyPatch) -> None:
     forget()
 
 
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    """Both services; what is new is in their lists at once."""
+    return make_service(visible_after=0.0)
+
+
 def forget() -> None:
     """Be another process."""
     watching._fired.clear()
@@ -124,7 +130,7 @@ def test_it_can_be_made_again_from_what_is_in_the_database() -> None:
 
 @pytest.mark.parametrize("revision", ["A", "B", "C"])
 async def test_it_fires_for_what_is_trained_elsewhere(make_service: Callable[..., Service], revision: str) -> None:
-    service = make_service(revision=revision)
+    service = make_service(nugen_revision=revision, visible_after=0.0)
     service.job("alignment", "old", "READY")
     service.job("alignment", "a-1", ("PROCESSING", 1000.0), "READY", inputs={"name": "support-1"})
     service.job("alignment", "a-2", ("PROCESSING", 1000.0), "READY")
@@ -186,7 +192,7 @@ async def test_a_killed_triggerer_fires_again_rather_than_never(
     "fault",
     [
         {"action": "status", "status": 500},
-        {"action": "status", "status": 401},
+        {"action": "status", "status": 403},
         {"action": "status", "status": 404},
         {"action": "drop"},
         {"action": "malformed"},
@@ -207,6 +213,22 @@ async def test_it_never_ends_whatever_the_service_says(service: Service, fault: 
         await until(lambda: payloads)
     assert ids(payloads) == ["a-1"]
     assert logs.at("warning")
+
+
+async def test_a_key_that_was_revoked_does_not_end_it(
+    service: Service, connection: Callable[..., str], key: str
+) -> None:
+    stores = Stores()
+    async with watched(trigger(stores)) as payloads:
+        await until(lambda: stores.sets)
+        service.world.rotate_key("another")
+        service.world.add_job("alignment", "a-1", [("READY", 0.0)])
+        refused = service.asked()
+        await until(lambda: service.asked() > refused)
+        fields = service.simulator.nugen_connection()
+        connection(fields.pop("conn_type"), **fields)
+        await until(lambda: payloads)
+    assert ids(payloads) == ["a-1"]
 
 
 async def test_a_first_start_waits_for_a_service_that_is_down(service: Service) -> None:
@@ -279,7 +301,7 @@ async def test_a_payload_is_safe_for_airflow(service: Service) -> None:
     stores = Stores()
     async with watched(trigger(stores)) as payloads:
         await until(lambda: stores.sets)
-        unkind = {"alignment_name": "\ud800\0", "document_ids": ["\udfff"], "base_model": "x" * 100_000}
+        unkind = {"alignment_name": "a\0", "document_ids": ["d-1"] * 50_000, "base_model": "x" * 50_000}
         service.world.add_job("alignment", "a-1", [("READY", 0.0)], overrides=unkind)
         await until(lambda: payloads)
     assert len(json.dumps(payloads)) < 30_000
