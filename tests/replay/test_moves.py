@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class Moves:
                 self.requests += 1
                 self._move()
 
-        self.world.record = answered  # type: ignore[method-assign]
+        self.world.record = answered  # type: ignore[method-assign, assignment]
 
     def begin(self, first: str, moves: dict[int, str]) -> None:
         """
