@@ -226,7 +226,7 @@ class Waiter(Generic[M]):
             self._unknown = self._incomplete = None
             self.state.listed_id = self.kind.lookup.listed_id(found) or self.state.listed_id
             return self.on_answer(call, found, now)
-        return self._without_detail() if self._unknown is None else self._not_found(now)
+        return self._without_detail(now) if self._unknown is None else self._not_found(now)
 
     def _not_found(self, now: float) -> Decision:
         """Decide about a job that neither the status endpoint nor the list knows."""

@@ -156,9 +156,11 @@ def test_a_post_is_sent_again_only_if_it_was_certainly_not_acted_on(
     def attempts(answer: Answer) -> list[RequestRecord]:
         server.seen.clear()
         server.rule = lambda request: answer
-        send = (lambda: asyncio.run(in_loop(getattr(used, f"a{name}")(**fields)))) if in_async_code else in_sync_code
         with pytest.raises(errors.ApiError):
-            send()
+            if in_async_code:
+                asyncio.run(in_loop(getattr(used, f"a{name}")(**fields)))
+            else:
+                in_sync_code()
         used.close()
         return server.seen
 
@@ -272,7 +274,7 @@ def test_pages_of_one_method_are_not_those_of_another() -> None:
     first, second = (iter_things(Hook(), of="x") for _ in range(2))  # type: ignore[type-var]
     assert [item.id for pair in zip(first, second, strict=True) for item in pair] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     with pytest.raises(AttributeError):
-        asends(print)  # type: ignore[arg-type]  # what is not declared by a call
+        asends(print)  # type: ignore[type-var]  # what is not declared by a call
 
 
 # The whole way of a model, by hand.

@@ -24,9 +24,10 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from sensors.harness import Store
 
 from airflow_provider_nugen import task_groups, tasks
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import TransportError
 from airflow_provider_nugen.api.nugen import submissions
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_nugen.exceptions import JobTimeoutError, ProviderError
 from airflow_provider_nugen.operators import model as model_module

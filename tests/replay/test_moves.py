@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from airflow_provider_nugen.simulator.world import RequestRecord
 from operators.support import Life
 from sensors.harness import MODES
 
@@ -28,6 +27,7 @@ from airflow_provider_nugen.sensors.nugen import (
     UndeployStatusSensor,
 )
 from airflow_provider_nugen.simulator import Simulator, run_simulator
+from airflow_provider_nugen.simulator.state import RequestRecord
 
 #: So quick that each job is seen running two or three times.
 SPEED = 2500.0
@@ -50,9 +50,9 @@ class Moves:
         self._moves: dict[int, Any] = {}
         record = self.world.record
 
-        def answered(seen: RequestRecord) -> None:
-            record(seen)
-            if seen.service == "nugen":
+        def answered(request: RequestRecord) -> None:
+            record(request)
+            if request.service == "nugen":
                 self.requests += 1
                 self._move()
 
