@@ -157,10 +157,7 @@ def test_a_post_is_sent_again_only_if_it_was_certainly_not_acted_on(
         server.seen.clear()
         server.rule = lambda request: answer
         with pytest.raises(errors.ApiError):
-            if in_async_code:
-                asyncio.run(in_loop(getattr(used, f"a{name}")(**fields)))
-            else:
-                in_sync_code()
+            asyncio.run(in_loop(getattr(used, f"a{name}")(**fields))) if in_async_code else in_sync_code()
         used.close()
         return server.seen
 
