@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 from airflow.sdk import BaseHook
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
-from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
+from airflow_provider_nugen.api.errors import ApiError, TransientResponseError, retry_after_seconds
 from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
@@ -23,6 +24,7 @@ from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.revision import spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport import sync_transport
+from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.waiting.result import Decision, Outcome
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import Waiter
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
+M = TypeVar("M", bound=ServiceModel)
 
 
 class LogTarget(Protocol):
@@ -171,13 +174,10 @@ class ServiceHook(BaseHook):
 
     def _ask_in_any_revision(self, call: Call[Any]) -> RawResponse:
         revision = spoken_revision(self.settings)
-        response = self._ask(call, revision.first_for(call))
-        other = revision.next_for(call, response)
-        if other is None:
-            return response
-        answer = self._ask(call, other)
-        revision.next_for(call, answer, response)
-        return answer
+        answers = [self._ask(call, revision.first_for(call))]
+        while (other := revision.next_for(call, *answers)) is not None:
+            answers.append(self._ask(call, other))
+        return answers[-1]
 
     def _ask(self, call: Call[Any], revision: str) -> RawResponse:
         with explained(call, self.settings):
@@ -208,6 +208,25 @@ class ServiceHook(BaseHook):
 
         result: T = Retrying(**_retry_policy(call.endpoint, repeat_posts))(self.send, call)
         return result
+
+    def read_status(self, kind: JobKind[M], job_id: object) -> M:
+        """
+        Read the status of a job; its detail, where it has one, if the status endpoint keeps failing.
+
+        :param kind: the kind of job.
+        :param job_id: the job.
+        :raises ApiError: the last failure of the status endpoint.
+        """
+        try:
+            return self.request(kind.call(job_id))
+        except TransientResponseError as e:
+            if e.status < 500 or kind.detail is None:
+                raise
+            failure = e
+        try:
+            return self.request(kind.call(job_id, detail=True))
+        except ApiError:
+            raise failure from None
 
     async def arequest(self, call: Call[T], *, repeat_posts: bool = True) -> T:
         """Send a call without blocking the event loop, as :meth:`request` does."""
@@ -244,9 +263,12 @@ class ServiceHook(BaseHook):
         while True:
             call = waiter.next_call()
             try:
-                decision = waiter.on_response(call, self.fetch(call), time.time())
+                response = self.fetch(call)
+                decision = waiter.on_response(call, response, time.time())
+                WORKER.polled(waiter.kind, response.status)
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
+                WORKER.polled(waiter.kind)
             for message in decision.messages:
                 log.log(message.level, message.text)
             if decision.result or decision.sleep:

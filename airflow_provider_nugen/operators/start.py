@@ -41,6 +41,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     :param deferrable: wait in the triggerer, without holding a worker.
     :param poke_interval: seconds between two polls; may be a template.
     :param use_eta: poll less often while the service says that the job takes long.
+    :param report_progress: while the task is deferred its XCom ``progress`` says how far the job is, as of the sensors.
     :param timeout: seconds to wait at the most.
     :param cancel_on_kill: cancel the job when a user ends the task while it waits. While deferred that needs Airflow
         3.3. Nugen cannot cancel: there the log says that the job continues.
@@ -64,6 +65,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         deferrable: bool = True,
         poke_interval: timedelta | float | str | XComArg = 60,
         use_eta: bool = True,
+        report_progress: bool = False,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = False,
@@ -82,6 +84,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.use_eta = use_eta
+        self.report_progress = report_progress
         self.timeout = seconds(timeout, "timeout")
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
@@ -179,6 +182,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         return WaitSettings(
             poke_interval=seconds(self.poke_interval, "poke_interval"),  # type: ignore[arg-type]  # rendered by now
             use_eta=self.use_eta,
+            report_progress=self.report_progress,
             deadline=began + self.timeout,
             execution_deadline=began + self.execution_timeout.total_seconds()
             if self.deferrable and self.execution_timeout
