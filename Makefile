@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Processes that the tests are run in.
-JOBS ?= auto
+# Processes that the tests are run in: one of them mostly waits for the Airflow that it has started.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 # Airflow reads its own files in the encoding of the locale; and a path may have any letters in it.
 export PYTHONUTF8 := 1
 
@@ -27,7 +27,7 @@ $(VENV)/.installed: pyproject.toml
 demo: install ## Run the example DAGs on a real Airflow against the simulator (UI=1: keep it running)
 	$(RUN) -m demo $(if $(UI),--ui)
 
-test: install ## Run all tests, in JOBS processes (auto: one per core); print branch coverage
+test: install ## Run all tests, in JOBS processes (one more than cores); print branch coverage
 	$(RUN) -m coverage erase
 	$(RUN) -m coverage run -m pytest -n $(JOBS) --dist loadgroup
 	$(RUN) -m coverage combine --quiet

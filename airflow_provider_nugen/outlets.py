@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_nugen.tasks import ServiceTask
 
-#: The event of an asset names so many jobs at the most; that of an alias has one event for each.
+#: The most jobs that the event of an asset names; an alias has one event for each.
 MAX_JOBS = 1000
 
 

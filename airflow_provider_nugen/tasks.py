@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
@@ -23,7 +22,6 @@ from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
-from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -31,18 +29,18 @@ if TYPE_CHECKING:
 
 #: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
 JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-#: Airflow's own time-out of a trigger comes so many seconds after our deadline, where the final poll is due: it is only
-#: the backstop for a deadline that falls while no triggerer runs.
+#: Seconds between the deadline of a wait, where the final poll is due, and Airflow's own timeout of the trigger, which
+#: is only the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
 #: A shorter pause is waited for on the worker: what comes back from the triggerer too soon the scheduler fails, see
 #: :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
 MIN_DEFERRAL = MIN_RUN_TIME
-#: A job that is expected to end within so many seconds of the first poke is waited for on the worker: starting another
+#: Seconds from the first poke: a job that is expected to end within them is waited for on the worker. Starting another
 #: worker would take about as long.
 NEARLY_DONE = 10.0
 #: Seconds between an expected end and the poll for it: estimates are given in whole seconds.
 ESTIMATE_SLACK = 1.0
-#: A deferrable wait holds its worker for no longer than so many seconds, whatever there is to poll.
+#: The most seconds that a deferrable wait holds its worker, whatever there is to poll.
 MAX_WORKER_WAIT = 30.0
 
 
@@ -167,7 +165,7 @@ class WaitsForJob(ServiceTask):
         Continue after deferring.
 
         Goes past ``BaseSensorOperator.resume_execution``, whose idea of ``soft_fail`` is wider than the poke loop's.
-        When the trigger was lost or too late there is no event: one final poll tells how things stand.
+        When the trigger was lost or too late there is no event: one final poll tells the status.
         """
         with self.session():
             try:
@@ -224,9 +222,13 @@ class WaitsForJob(ServiceTask):
         :param seen: the service knows the jobs.
         :raises InvalidArgumentError: if there is no id to ask for.
         """
-        wait = JobWait(
-            kind, job_ids(job_id, kind.id_name), self.conn_id, settings, {"began": time.time(), **(stored or {})}
-        )
+        ids = job_ids(job_id, kind.id_name)
+        wait = JobWait(kind, ids, self.conn_id, settings, {"began": time.time(), **(stored or {})})
+        if kind.lookup is not None:
+            items: Any = [job_id] if isinstance(ids, str) else job_id
+            for one, item in zip([ids] if isinstance(ids, str) else ids, items, strict=True):
+                if isinstance(item, Mapping):
+                    wait.waiters[one].describe(kind.lookup.describe(item))
         for waiter in wait.waiters.values() if seen else ():
             waiter.state.seen = True
         return wait
@@ -246,27 +248,11 @@ class WaitsForJob(ServiceTask):
             for waiter in due:
                 if time.monotonic() - began >= limit:
                     return None
-                self._poke(waiter)
+                self.hook.poll(waiter, self.log)
                 polled.add(waiter.job_id)
         if first:
             self.log.info("%s", wait.summary())
         return wait.result()
-
-    def _poke(self, waiter: Waiter[Any]) -> None:
-        """Do the I/O that the waiter wants until it wants to sleep or is done."""
-        while True:
-            call = waiter.next_call()
-            try:
-                response = self.hook.fetch(call)
-                decision = waiter.on_response(call, response, time.time())
-                WORKER.polled(waiter.kind, response.status)
-            except ApiError as e:
-                decision = waiter.on_error(call, e, time.time())
-                WORKER.polled(waiter.kind)
-            for message in decision.messages:
-                self.log.log(message.level, message.text)
-            if decision.result or decision.sleep:
-                return
 
     def poke_before_deferring(self, wait: JobWait[Any]) -> WaitResult | None:
         """

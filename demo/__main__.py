@@ -59,6 +59,8 @@ DAGS = (
     DemoDag("nugen_evaluate_many", {"poke_interval": 2}),
     DemoDag("nugen_mlops_pipeline", {"poke_interval": 2}),
     DemoDag("seekr_data_job", {"poke_interval": 2}),
+    # Nobody sits there to approve.
+    DemoDag("seekr_mlops_pipeline", {"poke_interval": 2, "approval": False}),
     DemoDag("nugen_new_models", trains="support-demo"),
 )
 

@@ -9,11 +9,11 @@ be done. Sensors, triggers and operators know kinds only by their declaration.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
 from airflow_provider_nugen.api.models import Progress, ServiceModel
@@ -109,6 +109,43 @@ class Supplement(Generic[M]):
     add: Callable[[M, Any], M]
 
 
+class Described(NamedTuple):
+    """
+    What a task that made a job has told about it, beside its id.
+
+    :param name: its name.
+    :param listed_id: the id by which the list shows it, if it is known.
+    :param revision: the API revision that knows the id.
+    """
+
+    name: str | None = None
+    listed_id: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Lookup(Generic[M]):
+    """
+    The list in which a job is found whose id the status endpoint does not know, or whose answer lacks something.
+
+    A service that has moved to another API revision may not know the ids that the one before has given out. So its 404
+    ends a wait only in the revision that knew the id.
+
+    :param endpoint: the list.
+    :param find: returns the job as the list shows it, or ``None``; gets the list, the ids that the job may have there,
+        and its name, as far as they are known.
+    :param listed_id: returns the id by which the list shows the job, if an answer names it.
+    :param describe: returns what is known from a dict that was passed in the place of the id.
+    :param advice: what a person can do about a job that is not found after a move.
+    """
+
+    endpoint: Endpoint[Any]
+    find: Callable[[Any, Set[str], str | None], M | None]
+    listed_id: Callable[[M], str | None]
+    describe: Callable[[Mapping[str, Any]], Described]
+    advice: str
+
+
 @dataclass(frozen=True)
 class JobKind(Generic[M]):
     """
@@ -128,6 +165,7 @@ class JobKind(Generic[M]):
         something, and for a status endpoint that keeps failing.
     :param cancel: the endpoint that cancels the job, where the service has one.
     :param supplement: what is asked for beside the status.
+    :param lookup: the list where a job is found whose id is not known, or whose answer lacks something.
     :param stands: a job that is done stands and costs money until it is cancelled: a deployment.
     :param interpret: returns what the answer means beyond its word; gets the answer, what the word alone means and
         the previous status word.
@@ -145,6 +183,7 @@ class JobKind(Generic[M]):
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
     supplement: Supplement[M] | None = None
+    lookup: Lookup[M] | None = None
     stands: bool = False
     interpret: Callable[[M, JobStatus, str | None], JobStatus] | None = None
 
@@ -162,7 +201,7 @@ class JobKind(Generic[M]):
         endpoint = self.detail if detail and self.detail else self.status
         return endpoint.call(**{self.id_name: job_id})
 
-    def goes_on(self, job_status: JobStatus) -> bool:
+    def is_live(self, job_status: JobStatus) -> bool:
         """Return whether a job runs, or stands, and costs money until it is cancelled."""
         return job_status.state is RUNNING or (self.stands and job_status.state is SUCCEEDED)
 

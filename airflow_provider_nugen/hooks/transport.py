@@ -81,14 +81,16 @@ def received(status: int, body: bytes, header: Callable[[str], str | None], sett
         body = _unpack(body, encoding)
 
     def text(name: str) -> str | None:
-        value = header(name)
-        if value is None or len(value) > MAX_HEADER or not (value.isascii() and value.isprintable()):
+        value = (header(name) or "").strip()
+        if not value or len(value) > MAX_HEADER or not (value.isascii() and value.isprintable()):
             return None
         return settings.scrub(value)
 
     if settings.api_key_bytes in body:
         body = body.replace(settings.api_key_bytes, b"***")
-    response = RawResponse(status, body, text("Retry-After"), text("Deprecation"), date=text("Date"))
+    response = RawResponse(
+        status, body, text("Retry-After"), text("Deprecation"), date=text("Date"), location=text("Location")
+    )
     if b"\\" in body:
         _scrub_escaped(response, settings.api_key)
     return response

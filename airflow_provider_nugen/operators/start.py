@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind
 from airflow_provider_nugen.compat import AirflowTaskTimeout
-from airflow_provider_nugen.exceptions import (
-    JobCancelledError,
-    JobFailedError,
-    JobTimeoutError,
-    ProviderError,
-    RequestRejectedError,
-    ServiceUnreachableError,
-    final,
-    wait_error,
-)
+from airflow_provider_nugen.exceptions import JOB_ERRORS, ProviderError, wait_error
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
@@ -32,14 +23,6 @@ from airflow_provider_nugen.waiting.state import WaitSettings
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-#: How a wait without success ends the task: all but one are retryable, since a retry can start another job.
-_ERRORS: dict[Outcome, type[ProviderError]] = {
-    Outcome.FAILED: JobFailedError,
-    Outcome.CANCELLED: JobCancelledError,
-    Outcome.REJECTED: final(RequestRejectedError),
-    Outcome.UNREACHABLE: ServiceUnreachableError,
-    Outcome.TIMEOUT: JobTimeoutError,
-}
 #: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
 DEFAULT_TIMEOUT = timedelta(days=7)
 OnClear = Literal["new", "adopt"]
@@ -109,9 +92,9 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.on_changed_inputs = on_changed_inputs
         #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
         #: for a connection.
-        self._cancel_target: tuple[ServiceHook, JobKind[Any], str] | None = None
+        self._cancel_target: tuple[ServiceHook, JobKind[Any], str | list[str]] | None = None
         self._killed = False
-        self._job_id: str | None = None
+        self._job_id: str | list[str] | None = None
 
     # What a subclass adds.
 
@@ -153,7 +136,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def wait(
         self,
         context: Context,
-        job_id: str,
+        job_id: str | list[str],
         kind: JobKind[Any] | None = None,
         method_name: str = "execute_complete",
     ) -> Any:
@@ -161,7 +144,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
-        :param job_id: the job.
+        :param job_id: the job, or several.
         :param kind: the kind of job, if not :attr:`kind`.
         :param method_name: the method that continues afterwards, if it waits in the triggerer.
         """
@@ -221,11 +204,11 @@ class StartOperator(WaitsForJob, ServiceOperator):
         """Return the exception that ends the task: retryable unless the service refuses the question."""
         if result.outcome is Outcome.EXECUTION_TIMEOUT:
             return AirflowTaskTimeout(result.message)
-        return wait_error(_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
+        return wait_error(JOB_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
 
     # Cancelling.
 
-    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str) -> None:
+    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str | list[str]) -> None:
         hook = self.hook_class(self.conn_id)
         try:
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
@@ -244,7 +227,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         if self.cancel_on_timeout if timed_out else self.cancel_on_kill:
             self._cancel(*target)
 
-    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str) -> None:
+    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str | list[str]) -> None:
         subject = kind.subject(job_id)
         if kind.cancel is None:
             self.log.warning("%s cannot cancel: %s continues, and may be billed.", kind.service.name, subject)

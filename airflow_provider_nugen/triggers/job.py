@@ -23,7 +23,7 @@ from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
 from airflow_provider_nugen.waiting.waiter import Waiter
 
-#: No event is fired within so many seconds after the trigger began to run. The event lets the scheduler queue the task
+#: The least seconds from the trigger's begin to its event. The event lets the scheduler queue the task
 #: again; if it does so before it has read that the worker that deferred has exited, it fails the task with "state
 #: mismatch" (Airflow 3.3.2, ``scheduler_job_runner.py``: ``SCHEDULED`` is let off, ``QUEUED`` is not). On a busy
 #: machine the worker's exit and the scheduler's loop take seconds each.

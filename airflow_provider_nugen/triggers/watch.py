@@ -30,7 +30,7 @@ STORE_KEY = "airflow_provider_nugen.watch"
 MAX_AGE = 0.9
 #: No list is polled more often than this, in seconds.
 MIN_INTERVAL = 1.0
-#: That a list could not be read holds for so many seconds for all watchers of a connection.
+#: Seconds in which a list that could not be read is not read again for another watcher of its connection.
 MAX_ERROR_AGE = 3.0
 #: Seconds between two lines of the log where nothing can be watched.
 UNKNOWN_KIND_PAUSE = 600.0
@@ -78,7 +78,7 @@ class JobWatchTrigger(BaseEventTrigger):
         }
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return what another process needs to go on watching: JSON values that Airflow can carry."""
+        """Return what another process needs to continue watching: JSON values that Airflow can carry."""
         return f"{type(self).__module__}.{type(self).__qualname__}", safe_json(self.kwargs)
 
     async def run(self) -> AsyncIterator[TriggerEvent]:

@@ -27,12 +27,12 @@ from airflow_provider_nugen.waiting.result import LogMessage, Outcome, WaitResul
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import Waiter
 
-#: What was fired is stored at the first poll that comes so many seconds after it or later: a trigger does not learn
+#: The least seconds from an event to the poll that stores that it was fired: a trigger does not learn
 #: when its event is in the database, where its triggerer writes it about once a second.
 SETTLE = 10.0
-#: So many jobs are asked for their own status between two polls of the list.
+#: The most jobs that are asked for their own status between two polls of the list.
 MAX_POLLS = 100
-#: A job whose status cannot be read is asked for again after so many seconds at the latest.
+#: The most seconds until a job whose status cannot be read is asked for again.
 MAX_PAUSE = 3600.0
 #: Characters of a digest: 48 bits, so that with ten thousand jobs one in 28 thousand million new ones is taken for old.
 _DIGEST = 8

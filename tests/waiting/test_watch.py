@@ -268,7 +268,7 @@ def test_what_has_no_list_cannot_be_watched() -> None:
             st.sets(st.integers(0, 9)),  # newly done
             st.sets(st.integers(0, 9)),  # not listed this time
             st.sets(st.integers(0, 9)),  # whose status cannot be read this time
-            st.sampled_from(["go on", "same process", "other process"]),
+            st.sampled_from(["continue", "same process", "other process"]),
         ),
         max_size=12,
     )
@@ -280,13 +280,13 @@ def test_none_is_forgotten_and_none_is_fired_twice_in_a_process(steps: list[Any]
     in_process: list[str] = []
     ever: set[str] = set()
     watch, now = begun(stored, fired=fired), T0
-    calm: list[Any] = [(set(), set(), set(), "go on")] * 8
+    calm: list[Any] = [(set(), set(), set(), "continue")] * 8
     for new, hidden, unreadable, then in [*steps, *calm]:
         now += 3700.0 if (new, hidden) == (set(), set()) else 6.0
         done |= new
         if then == "other process":
             fired, in_process = {}, []
-        if then != "go on":
+        if then != "continue":
             watch = begun(json.loads(json.dumps(stored)), fired=fired)
         watch.settle(now)
         if watch.is_dirty:
