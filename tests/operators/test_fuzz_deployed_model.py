@@ -43,7 +43,7 @@ DEPLOYING, UNDEPLOYING, EVALUATING = 20.0, 40.0, 300.0
 RETRIES = 3
 #: Examples of each combination; more of them, and other ones each time, with ``HYPOTHESIS_SEARCH=1``.
 IS_SEARCH = bool(os.environ.get("HYPOTHESIS_SEARCH"))
-EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or (2000 if IS_SEARCH else 40))
+EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or (2000 if IS_SEARCH else 20))
 OVER = ("success", "failed", "skipped", "upstream_failed")
 #: How the request of a try goes wrong whose turn it is.
 TROUBLES = ("dies before", "dies after", "lost", "never arrived", "429", "502")
@@ -522,4 +522,4 @@ def test_a_fault_that_is_put_back_is_found(monkeypatch: pytest.MonkeyPatch, faul
     machine = machine_of(revision, airflow)
     put_back(monkeypatch)
     with modelled(machine, monkeypatch), pytest.raises((AssertionError, AirflowFailException)):
-        run(machine, 1000, is_search=False)
+        run(machine, 200, is_search=False)
