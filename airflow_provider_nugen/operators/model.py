@@ -271,16 +271,19 @@ class DeployOperator(ModelOperator):
         try:
             self._send(model_id)  # the statuses may have changed since
         except ResponseError as e:
-            if not is_refusal(e) or deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is not SUCCEEDED:
+            if (
+                not is_refusal(e)
+                or deployment is None
+                or jobs.DEPLOYMENT.read_status(deployment).state is not SUCCEEDED
+            ):
                 raise
         else:
             return
         self.log.warning(
-            "The service refuses to deploy model %r without a reason (%s), and says that its deployment is %s: taken "
+            "The service refuses to deploy model %r without a reason (%s), and says that its deployment is done: taken "
             "for deployed.",
             model_id,
             error,
-            deployment.status,
         )
 
 
