@@ -8,10 +8,16 @@ from pathlib import Path
 
 import pytest
 
+try:
+    from airflow.dag_processing.dagbag import DagBag
+except ImportError:  # Airflow 3.1
+    from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+
 from demo.__main__ import explain
 from demo.report import XCOM_WIDTH, DemoReporter, task_rows, write_xcoms, xcom_rows
 from demo.timeline import Timeline
 from devtools.client import AirflowClient, Run, TaskChange, TaskInstance, TaskKey, XCom
+from devtools.program import PROJECT
 
 RUN = Run("dag", "run")
 
@@ -90,3 +96,13 @@ def test_a_failed_task_is_shown_with_the_reason_of_the_scheduler(capsys: pytest.
     assert "what the scheduler did to dag.wait" in printed
     assert "state mismatch: the executor reported success, the state is queued" in printed
     assert "the wait was deferred" in printed
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "example_dags").glob("*.py")), ids=lambda path: path.stem)
+def test_airflow_takes_each_example(path: Path) -> None:
+    """A DAG that Airflow refuses when it is loaded fails no run: there is none."""
+    found = DagBag(path)
+    assert found.import_errors == {}
+    for dag in found.dags.values():
+        dag.validate()
+    assert found.dags
