@@ -29,6 +29,7 @@ from airflow_provider_nugen.exceptions import (
     wait_error,
 )
 from airflow_provider_nugen.tasks import WaitsForJob, seconds
+from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
@@ -83,6 +84,8 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
     :param use_eta: poke less often while the service says that the job takes long: until it expects the end, but at
         the most ten intervals. With ``exponential_backoff`` the estimates are not used.
     """
+
+    ui_color = Color.WAITING.value
 
     def __init__(
         self,
