@@ -12,9 +12,9 @@ from airflow_provider_nugen.api.safe import is_suspicious, safe_json
 #: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
 #: that walks through it (Airflow's too) has its own, different limits.
 MAX_DEPTH = 100
-#: An integer of so many digits or more is read as a float; none of 64 bits has as many.
+#: An integer of this many digits or more is read as a float; none of 64 bits has as many.
 MAX_DIGITS = 30
-#: Of a list of errors so many are shown.
+#: The most errors of a list that are shown.
 MAX_ERRORS = 10
 
 
@@ -29,6 +29,7 @@ class RawResponse:
     :param deprecation: the header ``Deprecation`` as sent.
     :param revision: the API revision that the request was made for.
     :param date: the header ``Date`` as sent: the service's clock.
+    :param location: the header ``Location`` as sent: where a redirect leads.
     """
 
     status: int
@@ -37,6 +38,7 @@ class RawResponse:
     deprecation: str | None = None
     revision: str = ""
     date: str | None = field(default=None, compare=False)
+    location: str | None = field(default=None, compare=False)
     _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def json(self) -> Any:

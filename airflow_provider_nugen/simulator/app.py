@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_nugen import __version__
 from airflow_provider_nugen.simulator import control, nugen, seekr, seekr_files, seekr_training
 from airflow_provider_nugen.simulator.faults import Fault
-from airflow_provider_nugen.simulator.world import (
+from airflow_provider_nugen.simulator.state import (
     DEFAULT_KEY,
     PROFILES,
     Config,
@@ -66,7 +66,7 @@ def create_app(
     :param clock: tells the time in epoch seconds.
     :param state_file: keeps the jobs over a restart.
     :param profile: ``"plain"``, or ``"strict"``: all that the services may do to a client.
-    :param unkindness: the same one by one, see :class:`~airflow_provider_nugen.simulator.world.Config`.
+    :param unkindness: the same one by one, see :class:`~airflow_provider_nugen.simulator.state.Config`.
     :raises ValueError: if an option makes no sense.
     """
     if profile not in PROFILES:

@@ -58,7 +58,7 @@ def test_nothing_to_wait_for_is_done() -> None:
 
 
 def test_a_list_of_one_is_a_list_and_an_id_that_comes_twice_is_polled_once() -> None:
-    assert end_of(poll(many("a"), a=READY)).result == [end_of(poll(many("a"), a=READY)).result[0]]  # type: ignore[index]
+    assert end_of(poll(many("a"), a=READY)).result == [end_of(poll(many("a"), a=READY)).result[0]]
     wait = many("a", "b", "a")
     assert len(wait.waiters) == 2
     result = end_of(poll(wait, a=READY, b=READY)).result
