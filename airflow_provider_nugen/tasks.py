@@ -19,6 +19,7 @@ from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
+from airflow_provider_nugen.ui import RENDERERS, Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
@@ -48,6 +49,8 @@ class ServiceTask(BaseOperator):
     """A task that talks to a service through a hook; the base of all sensors and operators of this provider."""
 
     hook_class: ClassVar[type[ServiceHook]]
+    ui_color = Color.ASKING.value
+    template_fields_renderers: ClassVar[dict[str, str]] = RENDERERS
     #: Returns what the task has made, once it has; for lineage.
     made: Callable[[], Sequence[Mapping[str, Any]]] | None = None
     #: How its wait ended, once it has; for lineage.

@@ -20,6 +20,7 @@ from airflow_provider_nugen.operators.base import text
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.tasks import seconds
+from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -289,6 +290,8 @@ class DeployOperator(ModelOperator):
 
 class UndeployOperator(ModelOperator):
     """Undeploys a model; one that is undeployed already is a success."""
+
+    ui_color = Color.CLEANING.value
 
     kind = jobs.UNDEPLOYMENT
 

@@ -17,6 +17,7 @@ from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
 from airflow_provider_nugen.tasks import WaitsForJob, seconds
+from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 
@@ -53,6 +54,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
         (Airflow 3.3 and later): ``"fail"``, or start a ``"new"`` job.
     :raises ValueError: if one of these is wrong; at parse time unless it is a template.
     """
+
+    ui_color = Color.STARTING.value
 
     #: A job that was just started may take a moment to be visible: seconds before each lookup of it. Nothing is
     #: concluded from its absence before all of them are over: a minute.

@@ -29,6 +29,7 @@ from airflow_provider_nugen.exceptions import (
     wait_error,
 )
 from airflow_provider_nugen.tasks import WaitsForJob, seconds
+from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
@@ -86,6 +87,8 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         it is expected to end and when it was polled last; for a list of jobs how many are over, and their statuses.
         Written when they change, at most once a minute.
     """
+
+    ui_color = Color.WAITING.value
 
     def __init__(
         self,

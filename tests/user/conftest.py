@@ -19,7 +19,8 @@ def project() -> None:
     initdb()
     dags = Path(os.environ["AIRFLOW_HOME"], "dags")
     dags.mkdir(exist_ok=True)
-    shutil.copy(Path(__file__).with_name("my_dag.py"), dags)
+    for name in ("my_dag.py", "rest_dag.py"):
+        shutil.copy(Path(__file__).with_name(name), dags)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

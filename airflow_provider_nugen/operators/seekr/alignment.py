@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.operators.base import id_list, text
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
+from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -87,6 +88,8 @@ class SeekrCancelAlignmentOperator(SeekrOperator):
     :param alignment_job_id: the job.
     :param seekr_conn_id: the Airflow connection.
     """
+
+    ui_color = Color.CLEANING.value
 
     template_fields: Sequence[str] = ("alignment_job_id", "seekr_conn_id")
 

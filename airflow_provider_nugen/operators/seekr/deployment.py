@@ -15,6 +15,7 @@ from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -150,6 +151,8 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
     :param wait_for_completion: wait until it is inactive.
     :param seekr_conn_id: the Airflow connection.
     """
+
+    ui_color = Color.CLEANING.value
 
     kind = jobs.DEMOTION
     template_fields: Sequence[str] = ("deployment_id", "created_by", "seekr_conn_id", "poke_interval")

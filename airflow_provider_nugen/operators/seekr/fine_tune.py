@@ -10,6 +10,7 @@ from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.operators.base import id_list, invalid, text
 from airflow_provider_nugen.operators.scalars import flag, number, whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
+from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -202,6 +203,8 @@ class SeekrCancelFineTuneOperator(SeekrOperator):
     :param fine_tune_id: the job.
     :param seekr_conn_id: the Airflow connection.
     """
+
+    ui_color = Color.CLEANING.value
 
     template_fields: Sequence[str] = ("fine_tune_id", "seekr_conn_id")
 
