@@ -34,7 +34,7 @@ def check(connection: Callable[..., str], requests_mock: Mocker) -> Callable[...
 @pytest.mark.parametrize("count", [3, 10, 50])
 def test_a_model_that_is_listed_as_not_alignable_stops(check: Callable[..., None], count: int) -> None:
     listed = [*models(count), {"model_id": "mine", "alignment_ready": False}]
-    with pytest.raises(InvalidArgumentError, match="'mine' cannot be aligned .*Nugen can align: 'm-0'"):
+    with pytest.raises(InvalidArgumentError, match=r"'mine' cannot be aligned .*Nugen can align: 'm-0'"):
         check("mine", listed)
 
 
