@@ -55,11 +55,14 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "AssetStore",
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "aget_connection",
+    "asset_state_store",
     "is_still_deferred",
     "on_kill_timeout",
+    "push_xcom",
     "task_state_store",
     "task_state_survives_clear",
     "with_form",
@@ -133,6 +136,60 @@ def task_state_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
+class AssetStore:
+    """
+    Keeps a value of an asset, for a trigger that watches it.
+
+    :param accessor: Airflow's store of the asset (3.3 and later); ``None`` keeps the value in the process.
+    :param name: the asset's name.
+    :param key: which value.
+    """
+
+    def __init__(self, accessor: Any, name: str, key: str) -> None:
+        self._accessor = accessor
+        self._name = name
+        self._key = key
+
+    async def get(self) -> Any:
+        """Return the value; ``None`` if there is none."""
+        if self._accessor is None:
+            return _asset_values.get((self._name, self._key))
+        if (aget := getattr(self._accessor, "aget", None)) is not None:
+            return await aget(self._key)
+        return await asyncio.to_thread(self._accessor.get, self._key)  # 3.3.0 and 3.3.1
+
+    async def set(self, value: Any) -> None:
+        """
+        Keep a value.
+
+        :param value: any JSON but ``None``.
+        """
+        if self._accessor is None:
+            _asset_values[self._name, self._key] = value
+        elif (aset := getattr(self._accessor, "aset", None)) is not None:
+            await aset(self._key, value)
+        else:
+            await asyncio.to_thread(self._accessor.set, self._key, value)
+
+
+_asset_values: dict[tuple[str, str], Any] = {}
+
+
+def asset_state_store(trigger: Any, name: str, key: str) -> AssetStore:
+    """
+    Return what keeps a value of a watched asset over restarts: 3.3 and later; before, as long as the process.
+
+    :param trigger: the trigger that watches it.
+    :param name: the asset's name.
+    :param key: which value.
+    :raises KeyError: if the trigger does not watch the asset any more.
+    """
+    from airflow.sdk import Asset
+
+    stores = getattr(trigger, "asset_state_store", None)
+    return AssetStore(None if stores is None else stores[Asset.ref(name=name)], name, key)
+
+
 def task_state_survives_clear() -> bool:
     """
     Return whether a clear leaves the task state store as it is: 3.3.
@@ -152,6 +209,23 @@ def on_kill_timeout() -> float:
     from airflow.configuration import conf
 
     return float(conf.getint("triggerer", "on_kill_timeout", fallback=30))
+
+
+async def push_xcom(ti: Any, key: str, value: Any) -> None:
+    """
+    Push an XCom of a deferred task in its trigger.
+
+    :param ti: the task instance as the triggerer knows it.
+    :param key: the key.
+    :param value: any JSON value.
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    where = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": ti.map_index}
+    if (aset := getattr(XCom, "aset", None)) is not None:
+        await aset(key, value, **where)
+    else:  # 3.1
+        await asyncio.to_thread(XCom.set, key, value, **where)
 
 
 async def is_still_deferred(ti: Any, xcom_key: str, xcom_value: str | list[str]) -> bool:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
-from airflow_provider_nugen.waiting.result import WaitResult
+from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 __all__ = [
+    "JOB_ERRORS",
     "InvalidArgumentError",
     "JobCancelledError",
     "JobFailedError",
@@ -116,6 +117,17 @@ def final(error: type[E]) -> type[E]:
         namespace: dict[str, Any] = {"__doc__": error.__doc__, "__module__": error.__module__}
         cls = _final[error] = type(error.__name__, (error, AirflowFailException), namespace)
     return cls  # type: ignore[return-value]
+
+
+#: How a wait without success ends a task that started the job, or a script. All but one are retryable, since a retry
+#: can start another job.
+JOB_ERRORS: dict[Outcome, type[ProviderError]] = {
+    Outcome.FAILED: JobFailedError,
+    Outcome.CANCELLED: JobCancelledError,
+    Outcome.REJECTED: final(RequestRejectedError),
+    Outcome.UNREACHABLE: ServiceUnreachableError,
+    Outcome.TIMEOUT: JobTimeoutError,
+}
 
 
 def wait_error(

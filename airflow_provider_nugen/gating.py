@@ -10,7 +10,7 @@ import io
 import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -152,12 +152,13 @@ def _is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
-    """Return a table of the verdicts for the log, which names the models."""
-    rich = Table("metric", "value", "baseline", "condition", "threshold", "verdict")
+_COLUMNS = ("metric", "value", "baseline", "condition", "threshold", "verdict")
+
+
+def _rows(verdicts: Sequence[Verdict], baseline: ModelMetrics | None) -> Iterator[tuple[str, ...]]:
     for v in verdicts:
         other = baseline.metrics.get(v.condition.metric) if baseline else None
-        rich.add_row(
+        yield (
             v.condition.metric,
             f"{v.value:.10g}",
             f"{other:.10g}" if _is_number(other) else "",
@@ -165,6 +166,26 @@ def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetri
             f"{v.threshold:.10g}",
             "met" if v.met else "NOT met",
         )
+
+
+def markdown(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
+    """Return the same table in Markdown, for an approval, a mail or a page."""
+    passed = all(verdict.met for verdict in verdicts)
+    lines = [_COLUMNS, ("---", "---:", "---:", "---", "---:", "---"), *_rows(verdicts, baseline)]
+    table_lines = ("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
+    return f"**{'Passed' if passed else 'Not passed'}**: {_cell(versus(model, baseline))}\n\n" + "\n".join(table_lines)
+
+
+def _cell(text: str) -> str:
+    """Return text that a table shows as it is: names are the service's."""
+    return re.sub(r"([\\`*<\[\]|])", r"\\\1", text).replace("\n", " ")
+
+
+def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
+    """Return a table of the verdicts for the log, which names the models."""
+    rich = Table(*_COLUMNS)
+    for row in _rows(verdicts, baseline):
+        rich.add_row(*row)
     console = Console(width=140, color_system=None, file=io.StringIO(), markup=False, emoji=False)
     with console.capture() as capture:
         console.print(rich)

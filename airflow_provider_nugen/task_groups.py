@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,6 +15,7 @@ from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg
 from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.nugen import DeployModelOperator, UndeployModelOperator
+from airflow_provider_nugen.operators.seekr import SeekrCreateDeploymentOperator, SeekrDemoteDeploymentOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,6 +40,17 @@ class DeployedModel:
     undeploy: BaseOperator
     model_id: XComArg
 
+    @property
+    def deployment_id(self) -> XComArg:
+        """
+        The deployment at SeekrFlow, for the tasks inside: it is what is asked there.
+
+        :raises ValueError: at Nugen, where a deployed model is asked by its ``model_id``.
+        """
+        if not isinstance(self.deploy, SeekrCreateDeploymentOperator):
+            raise ValueError("a deployment at Nugen has no id of its own: use model_id")
+        return _output(self.deploy, "deployment_id")
+
 
 @contextmanager
 def deployed_model(
@@ -46,7 +58,9 @@ def deployed_model(
     *,
     model_id: str | XComArg,
     keep_if: str | Callable[[Context], bool] | None = None,
-    nugen_conn_id: str = NugenHook.default_conn_name,
+    nugen_conn_id: str | None = None,
+    seekr_conn_id: str | None = None,
+    deploy_kwargs: Mapping[str, Any] | None = None,
     retries: int = RETRIES,
     poke_interval: timedelta | float | str = 60,
     timeout: timedelta | float = timedelta(hours=2),
@@ -61,41 +75,75 @@ def deployed_model(
             evaluate = CreateEvaluationOperator(task_id="evaluate", model_id=serve.model_id, ...)
             ...
 
+        # At SeekrFlow: a connection to it says so.
+        with deployed_model("serve", model_id=tuned.output["fine_tune_id"], seekr_conn_id="seekr_default") as serve:
+            SeekrChatCompletionOperator(task_id="ask", deployment_id=serve.deployment_id, ...)
+
     The group has three tasks of its own: ``deploy``, ``undeploy``, and ``undeployed``, which needs no worker. The model
-    is undeployed when all tasks inside are over, also when they or ``deploy`` itself failed or were skipped: a model
-    that never was deployed is undeployed already. If undeploying fails, the run fails; so it does if a task inside
-    fails. Clearing a task inside clears ``deploy`` and ``undeploy``, too, since they are its setup and teardown: it
-    runs again with a model that is deployed.
+    is undeployed (at SeekrFlow: its deployment is demoted) when all tasks inside are over, also when they or ``deploy``
+    itself failed or were skipped, and when ``deploy`` died before it knew what it had created. If undeploying fails,
+    the run fails; so it does if a task inside fails. Clearing a task inside clears ``deploy`` and ``undeploy``, too,
+    since they are its setup and teardown: it runs again with a model that is deployed.
 
     :param group_id: the group's id; the ids of its tasks begin with it.
-    :param model_id: the model to deploy.
+    :param model_id: the model to deploy; at SeekrFlow a fine-tune that is completed.
     :param keep_if: leave the model deployed if this task of the group succeeded in this run (its id inside the group),
-        or if this function of the context returns true. If the task returns text, it must be the model's id. A task
-        that was skipped, for example because a gate was closed, keeps nothing.
-    :param nugen_conn_id: the Airflow connection.
+        or if this function of the context returns true. If the task returns text, it must be the id of the model or of
+        the deployment. A task that was skipped, for example because a gate was closed, keeps nothing.
+    :param nugen_conn_id: the Airflow connection to Nugen; the default one unless ``seekr_conn_id`` is given.
+    :param seekr_conn_id: the Airflow connection to SeekrFlow: the model is deployed there.
+    :param deploy_kwargs: further arguments of the operator that deploys, ``DeployModelOperator`` or
+        ``SeekrCreateDeploymentOperator``: ``{"n_instances": 2}``. Not ``name``, which is generated, so that the
+        deployment is found whatever happens.
     :param retries: retries of ``deploy`` and ``undeploy``.
     :param poke_interval: seconds between two polls.
     :param timeout: seconds to wait at the most, for each of the two.
     :param group_kwargs: other arguments of the task group.
+    :raises ValueError: if both connections are given, or a ``name``.
     """
+    if nugen_conn_id is not None and seekr_conn_id is not None:
+        raise ValueError("pass nugen_conn_id or seekr_conn_id, not both: the model is deployed at one of the services")
+    if "name" in (deploy_kwargs or {}):
+        raise ValueError("deploy_kwargs must not have a name: it is generated, so that the deployment is found again")
     wait: dict[str, Any] = {
-        "nugen_conn_id": nugen_conn_id,
         "retries": retries,
         "wait_for_completion": True,
         "poke_interval": poke_interval,
         "timeout": timeout,
     }
+    more = {**wait, **(deploy_kwargs or {})}
     with TaskGroup(group_id, **group_kwargs) as group:
-        deploy = DeployModelOperator(task_id="deploy", model_id=model_id, **wait)
-        undeploy = UndeployModelOperator(
-            # As text: rendered to nothing, instead of an error, if there is no model to deploy.
-            task_id="undeploy",
-            model_id=str(model_id),
-            pre_execute=partial(_skip_unless_needed, group_id=str(group.group_id), keep_if=keep_if),
-            **wait,
-        )
-        yield DeployedModel(group, deploy, undeploy, deploy.output["model_id"])  # type: ignore[index]  # Airflow's XComArg has no types
+        keep = partial(_skip_unless_needed, deploy_id=group.child_id("deploy"), keep_if=_in_group(group, keep_if))
+        deploy: BaseOperator
+        undeploy: BaseOperator
+        if seekr_conn_id is not None:
+            deploy = SeekrCreateDeploymentOperator(
+                task_id="deploy", model_id=model_id, seekr_conn_id=seekr_conn_id, **more
+            )
+            undeploy = SeekrDemoteDeploymentOperator(
+                task_id="undeploy", created_by=deploy.task_id, seekr_conn_id=seekr_conn_id, pre_execute=keep, **wait
+            )
+        else:
+            nugen_conn_id = nugen_conn_id or NugenHook.default_conn_name
+            deploy = DeployModelOperator(task_id="deploy", model_id=model_id, nugen_conn_id=nugen_conn_id, **more)
+            undeploy = UndeployModelOperator(
+                task_id="undeploy",
+                # As text: rendered to nothing, instead of an error, if there is no model to deploy.
+                model_id=str(model_id),
+                nugen_conn_id=nugen_conn_id,
+                pre_execute=keep,
+                **wait,
+            )
+        yield DeployedModel(group, deploy, undeploy, _output(deploy, "model_id"))
         _wire(group, deploy, undeploy)
+
+
+def _output(task: BaseOperator, key: str) -> XComArg:
+    return task.output[key]  # type: ignore[index,no-any-return]  # Airflow's XComArg has no types
+
+
+def _in_group(group: TaskGroup, keep_if: str | Callable[[Context], bool] | None) -> Any:
+    return group.child_id(keep_if) if isinstance(keep_if, str) else keep_if
 
 
 def _wire(group: TaskGroup, deploy: BaseOperator, undeploy: BaseOperator) -> None:
@@ -113,22 +161,24 @@ def _wire(group: TaskGroup, deploy: BaseOperator, undeploy: BaseOperator) -> Non
     undeploy >> EmptyOperator(task_id="undeployed", trigger_rule=TriggerRule.NONE_FAILED)
 
 
-def _skip_unless_needed(context: Context, *, group_id: str, keep_if: str | Callable[[Context], bool] | None) -> None:
+def _skip_unless_needed(context: Context, *, deploy_id: str, keep_if: str | Callable[[Context], bool] | None) -> None:
     """Skip the undeployment if there is no model, or it shall stay deployed."""
-    model_id = getattr(context["task"], "model_id", None)
-    if model_id in (None, "", "None"):
+    task = context["task"]
+    if isinstance(task, UndeployModelOperator) and task.model_id in (None, "", "None"):
         raise AirflowSkipException("There is no model to undeploy: the task that makes it has pushed no id.")
     if keep_if is None:
         return
-    if keep_if(context) if callable(keep_if) else _succeeded(context, f"{group_id}.{keep_if}", model_id):
-        raise AirflowSkipException(f"Model {model_id!r} stays deployed, and is billed, as keep_if says.")
+    if keep_if(context) if callable(keep_if) else _succeeded(context, keep_if, deploy_id):
+        raise AirflowSkipException(f"What {deploy_id!r} deployed stays deployed, and is billed, as keep_if says.")
 
 
-def _succeeded(context: Context, task_id: str, model_id: str) -> bool:
+def _succeeded(context: Context, task_id: str, deploy_id: str) -> bool:
     """Decide whether a task succeeded in this run, for this model. An XCom alone can be of a run before a clear."""
     ti = context["ti"]
     states = ti.get_task_states(ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id]).get(ti.run_id, {})
     if not states or set(states.values()) != {"success"}:
         return False
     returned = ti.xcom_pull(task_ids=task_id)
-    return not isinstance(returned, str) or returned == model_id
+    if not isinstance(returned, str):
+        return True
+    return returned in [ti.xcom_pull(task_ids=deploy_id, key=key) for key in ("model_id", "deployment_id")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -12,34 +12,35 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.metrics import WORKER
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
-from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 #: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
 JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-#: Airflow's own time-out of a trigger comes so many seconds after our deadline, where the final poll is due: it is only
-#: the backstop for a deadline that falls while no triggerer runs.
+#: Seconds between the deadline of a wait, where the final poll is due, and Airflow's own timeout of the trigger, which
+#: is only the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
 #: A shorter pause is waited for on the worker: what comes back from the triggerer too soon the scheduler fails, see
 #: :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
 MIN_DEFERRAL = MIN_RUN_TIME
-#: A job that is expected to end within so many seconds of the first poke is waited for on the worker: starting another
+#: Seconds from the first poke: a job that is expected to end within them is waited for on the worker. Starting another
 #: worker would take about as long.
 NEARLY_DONE = 10.0
 #: Seconds between an expected end and the poll for it: estimates are given in whole seconds.
 ESTIMATE_SLACK = 1.0
-#: A deferrable wait holds its worker for no longer than so many seconds, whatever there is to poll.
+#: The most seconds that a deferrable wait holds its worker, whatever there is to poll.
 MAX_WORKER_WAIT = 30.0
 
 
@@ -47,6 +48,10 @@ class ServiceTask(BaseOperator):
     """A task that talks to a service through a hook; the base of all sensors and operators of this provider."""
 
     hook_class: ClassVar[type[ServiceHook]]
+    #: Returns what the task has made, once it has; for lineage.
+    made: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    #: How its wait ended, once it has; for lineage.
+    ended: WaitResult | None = None
 
     @cached_property
     def hook(self) -> ServiceHook:
@@ -58,6 +63,33 @@ class ServiceTask(BaseOperator):
         """The Airflow connection."""
         conn_id: str = getattr(self, self.hook_class.conn_name_attr)
         return conn_id
+
+    # Called by the OpenLineage provider, if it is installed.
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+        """Return what the task is made of: documents, a base model, a benchmark."""
+        return self._lineage()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage:
+        """
+        Return what the task is made of, and what it has made.
+
+        :param task_instance: the task instance; what is to be said is known here.
+        """
+        return self._lineage()
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage:
+        """
+        Return what the task was made of, and why it failed; parameters as when it is complete.
+
+        :param task_instance: the task instance.
+        """
+        return self._lineage()
+
+    def _lineage(self) -> OperatorLineage:
+        from airflow_provider_nugen.lineage import lineage
+
+        return lineage(self)
 
     def pause(self, seconds: float, method_name: str, kwargs: dict[str, Any], *, deferrable: bool) -> None:
         """
@@ -133,7 +165,7 @@ class WaitsForJob(ServiceTask):
         Continue after deferring.
 
         Goes past ``BaseSensorOperator.resume_execution``, whose idea of ``soft_fail`` is wider than the poke loop's.
-        When the trigger was lost or too late there is no event: one final poll tells how things stand.
+        When the trigger was lost or too late there is no event: one final poll tells the status.
         """
         with self.session():
             try:
@@ -190,9 +222,13 @@ class WaitsForJob(ServiceTask):
         :param seen: the service knows the jobs.
         :raises InvalidArgumentError: if there is no id to ask for.
         """
-        wait = JobWait(
-            kind, job_ids(job_id, kind.id_name), self.conn_id, settings, {"began": time.time(), **(stored or {})}
-        )
+        ids = job_ids(job_id, kind.id_name)
+        wait = JobWait(kind, ids, self.conn_id, settings, {"began": time.time(), **(stored or {})})
+        if kind.lookup is not None:
+            items: Any = [job_id] if isinstance(ids, str) else job_id
+            for one, item in zip([ids] if isinstance(ids, str) else ids, items, strict=True):
+                if isinstance(item, Mapping):
+                    wait.waiters[one].describe(kind.lookup.describe(item))
         for waiter in wait.waiters.values() if seen else ():
             waiter.state.seen = True
         return wait
@@ -212,24 +248,11 @@ class WaitsForJob(ServiceTask):
             for waiter in due:
                 if time.monotonic() - began >= limit:
                     return None
-                self._poke(waiter)
+                self.hook.poll(waiter, self.log)
                 polled.add(waiter.job_id)
         if first:
             self.log.info("%s", wait.summary())
         return wait.result()
-
-    def _poke(self, waiter: Waiter[Any]) -> None:
-        """Do the I/O that the waiter wants until it wants to sleep or is done."""
-        while True:
-            call = waiter.next_call()
-            try:
-                decision = waiter.on_response(call, self.hook.fetch(call), time.time())
-            except ApiError as e:
-                decision = waiter.on_error(call, e, time.time())
-            for message in decision.messages:
-                self.log.log(message.level, message.text)
-            if decision.result or decision.sleep:
-                return
 
     def poke_before_deferring(self, wait: JobWait[Any]) -> WaitResult | None:
         """
@@ -289,6 +312,8 @@ class WaitsForJob(ServiceTask):
         :return: the final status as JSON values, and its ids pushed as XComs of their own where they are not null; for
             several jobs the list of final statuses, and lists of ids under the plural of their names.
         """
+        self.ended = result
+        WORKER.wait_ended(kind, result)
         if result.outcome is not Outcome.SUCCEEDED:
             raise self.failure(kind, result, job_ids(self.job_id(context), kind.id_name))
         self.log.info(result.message)
@@ -301,7 +326,17 @@ class WaitsForJob(ServiceTask):
                         context["ti"].xcom_push(key=f"{name}s", value=ids)
                 elif value is not None and value.get(name) is not None:
                     context["ti"].xcom_push(key=name, value=value[name])
+        fill_outlet_events(self, context, lambda: self._facts(kind, value, context), many=isinstance(value, list))
         return {} if value is None else value
+
+    def _facts(self, kind: JobKind[Any], value: Any, context: Context) -> list[dict[str, Any]]:
+        """Return what the events of the outlets say of each job."""
+        ids, statuses = job_ids(self.job_id(context), kind.id_name), value if isinstance(value, list) else [value]
+        jobs = ids if isinstance(ids, list) else [ids]
+        return [
+            {**kind.facts(one, status or {}), "waited_seconds": (status or {}).get("waited_seconds")}
+            for one, status in zip(jobs, statuses, strict=True)
+        ]
 
 
 def job_ids(value: object, argument: str) -> list[str] | str:

@@ -23,6 +23,7 @@ from demo.report import DemoReporter, write_xcoms
 from demo.timeline import timeline
 from devtools.client import AirflowApiError, AirflowClient, Run, TaskInstance
 from devtools.local_airflow import LocalAirflow, claim_home
+from devtools.polling import wait_until
 from devtools.processes import ServiceDied
 from devtools.program import PROJECT, Stopped, raise_on_signals, use_utf8
 from devtools.simulator import SimulatorServer
@@ -39,10 +40,17 @@ make docs        the documentation, into docs/_build/html/index.html"""
 
 @dataclass(frozen=True)
 class DemoDag:
-    """A DAG to run, and the configuration of its run."""
+    """
+    A DAG to run.
+
+    :param dag_id: its id.
+    :param conf: the configuration of its run.
+    :param trains: nobody runs it: it runs when a model of this name is trained elsewhere.
+    """
 
     dag_id: str
     conf: dict[str, Any] = field(default_factory=dict)
+    trains: str = ""
 
 
 DAGS = (
@@ -51,6 +59,9 @@ DAGS = (
     DemoDag("nugen_evaluate_many", {"poke_interval": 2}),
     DemoDag("nugen_mlops_pipeline", {"poke_interval": 2}),
     DemoDag("seekr_data_job", {"poke_interval": 2}),
+    # Nobody sits there to approve.
+    DemoDag("seekr_mlops_pipeline", {"poke_interval": 2, "approval": False}),
+    DemoDag("nugen_new_models", trains="support-demo"),
 )
 
 
@@ -86,7 +97,7 @@ def _run(home: Path, stall_timeout: float, ui: bool, reporter: DemoReporter) -> 
             exit_code = 1
             try:
                 reporter.say("airflow", f"ready at {airflow.url}")
-                exit_code = run_dags(airflow, DAGS, stall_timeout, home / "xcoms.json", reporter)
+                exit_code = run_dags(airflow, simulator, DAGS, stall_timeout, home / "xcoms.json", reporter)
                 if ui:
                     stay(airflow, reporter)
             except Stopped as stopped:
@@ -101,12 +112,18 @@ def _run(home: Path, stall_timeout: float, ui: bool, reporter: DemoReporter) -> 
 
 
 def run_dags(
-    airflow: LocalAirflow, dags: Sequence[DemoDag], stall_timeout: float, xcom_file: Path, reporter: DemoReporter
+    airflow: LocalAirflow,
+    simulator: SimulatorServer,
+    dags: Sequence[DemoDag],
+    stall_timeout: float,
+    xcom_file: Path,
+    reporter: DemoReporter,
 ) -> int:
     """
     Run DAGs at the same time, and report.
 
     :param airflow: a running Airflow.
+    :param simulator: the simulated services.
     :param dags: the DAGs.
     :param stall_timeout: seconds without any change of a task's state after which the runs are given up.
     :param xcom_file: where the XComs go.
@@ -115,10 +132,16 @@ def run_dags(
     """
     airflow.wait_for_dags([dag.dag_id for dag in dags])
     runs = []
+    watching = [dag for dag in dags if dag.trains]
+    for dag in watching:
+        train_elsewhere(airflow, simulator, dag, stall_timeout, reporter)
     for dag in dags:
-        airflow.unpause(dag.dag_id)
-        runs.append(Run(dag.dag_id, airflow.trigger(dag.dag_id, dag.conf)))
-        reporter.say(dag.dag_id, f"started with {dag.conf}")
+        if not dag.trains:
+            airflow.unpause(dag.dag_id)
+            runs.append(Run(dag.dag_id, airflow.trigger(dag.dag_id, dag.conf)))
+            reporter.say(dag.dag_id, f"started with {dag.conf}")
+    for dag in watching:
+        runs.append(triggered_run(airflow, dag, stall_timeout, reporter))
     states: dict[Run, str] = {}
     problem = ""
     try:
@@ -154,6 +177,41 @@ def run_dags(
     result = f"FAILED: {', '.join(not_done)}" if not_done else "every run succeeded"
     reporter.notes({"result": result, "seconds": f"{reporter.elapsed:.1f}", "all XComs": str(xcom_file)})
     return 1 if not_done else 0
+
+
+def train_elsewhere(
+    airflow: LocalAirflow, simulator: SimulatorServer, dag: DemoDag, timeout: float, reporter: DemoReporter
+) -> None:
+    """
+    Start an alignment at the service, not in Airflow, once the watcher of a DAG runs.
+
+    :param airflow: a running Airflow.
+    :param simulator: the simulated services.
+    :param dag: the DAG that watches for it.
+    :param timeout: seconds to wait for the watcher.
+    :param reporter: tells what happens.
+    """
+    airflow.unpause(dag.dag_id)
+    # What is trained when the watcher sees the account for the first time is old.
+    wait_until(lambda: simulator.has_answered("list_alignments"), timeout, "no watcher runs", check=airflow.check)
+    simulator.create_alignment(dag.trains)
+    reporter.say(dag.dag_id, f"an alignment {dag.trains!r} was started at the service, outside of Airflow")
+
+
+def triggered_run(airflow: LocalAirflow, dag: DemoDag, timeout: float, reporter: DemoReporter) -> Run:
+    """
+    Return the run that a model has triggered.
+
+    :param airflow: a running Airflow.
+    :param dag: the DAG that watches for it.
+    :param timeout: seconds to wait for the run.
+    :param reporter: tells what happens.
+    """
+    run_id, *_ = wait_until(
+        lambda: airflow.dag_runs(dag.dag_id), timeout, f"{dag.dag_id} has no run", check=airflow.check
+    )
+    reporter.say(dag.dag_id, f"the model is trained, and triggered {run_id}")
+    return Run(dag.dag_id, run_id)
 
 
 def explain(airflow: AirflowClient, run: Run, tasks: Sequence[TaskInstance], reporter: DemoReporter) -> None:

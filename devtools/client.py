@@ -111,7 +111,7 @@ class StateEvent:
 
 @dataclass(frozen=True)
 class TaskChange:
-    """A change of state that :meth:`AirflowClient.wait_for_runs` saw."""
+    """A change of state between two polls of :meth:`AirflowClient.wait_for_runs`."""
 
     task: TaskInstance
     previous: str | None
@@ -253,6 +253,15 @@ class AirflowClient:
         :param run_id: id of the run.
         """
         return str(self._send("GET", _path(Run(dag_id, run_id)))["state"])
+
+    def dag_runs(self, dag_id: str) -> list[str]:
+        """
+        Return the ids of the runs of a DAG, oldest first.
+
+        :param dag_id: the DAG.
+        """
+        runs = self._collect(f"/api/v2/dags/{quote(dag_id, safe='')}/dagRuns", "dag_runs")
+        return [run["dag_run_id"] for run in sorted(runs, key=lambda run: run["run_after"])]
 
     def task_instances(self, dag_id: str, run_id: str) -> list[TaskInstance]:
         """

@@ -59,7 +59,7 @@ class SimulatorServer(Server):
         super().stop(sig)
 
     def note_changes(self) -> None:
-        """Remember which requests would have changed something, and let the simulator forget all it saw."""
+        """Remember which requests would have changed something, and let the simulator forget all requests."""
         self.changes += [
             f"{seen['method']} {seen['path']}" for seen in self._send("GET", "requests") if seen["method"] != "GET"
         ]
@@ -74,6 +74,29 @@ class SimulatorServer(Server):
         :param stages: status words and seconds; the last one lasts.
         """
         self._send("POST", "jobs", json={"kind": kind, "id": job_id, "stages": list(stages)})
+
+    def create_alignment(self, name: str) -> str:
+        """
+        Start an alignment as a person does who has no Airflow, with a request to Nugen; return its id.
+
+        :param name: its name.
+        """
+        response = self._session.post(
+            f"{self.url}/api/v3/alignment-project/create",
+            json={"name": name, "base_model": "nugen-flash-instruct", "document_ids": ["doc-demo-1"]},
+            headers={"Authorization": f"Bearer {self.api_key}"},
+            timeout=30,
+        )
+        response.raise_for_status()
+        return str(response.json()["alignment_id"])
+
+    def has_answered(self, operation: str) -> bool:
+        """
+        Return whether a request came.
+
+        :param operation: the name of a route.
+        """
+        return any(seen["operation"] == operation for seen in self._send("GET", "requests"))
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return all jobs."""

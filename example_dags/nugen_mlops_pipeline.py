@@ -64,8 +64,11 @@ with DAG(
         keep_if="promote",
         poke_interval="{{ params.poke_interval }}",
     ) as serve:
-        answers = ChatCompletionOperator(
-            task_id="answers", model_id=serve.model_id, prompts=["Within how many days is a refund possible?"]
+        smoke_test = ChatCompletionOperator(
+            task_id="smoke_test",
+            model_id=serve.model_id,
+            prompts=["Within how many days is a refund possible?"],
+            expect=["refund"],
         )
         evaluate = CreateEvaluationOperator(
             task_id="evaluate",
@@ -89,7 +92,7 @@ with DAG(
             """
             return model_id
 
-        answers >> evaluate
+        smoke_test >> evaluate
         gate >> promote(serve.model_id)
 
     documents >> benchmark

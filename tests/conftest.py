@@ -24,11 +24,12 @@ os.environ["AIRFLOW_HOME"] = str(_HOME)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 # How fast a busy machine is says nothing about the code. The examples are the same each time, so that a run says
-# something about the change that it tests; HYPOTHESIS_SEARCH=1 searches for new ones.
+# something about the change that it tests; HYPOTHESIS_SEARCH=1 searches for new ones. Few of them for every change, and
+# as many as AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES says on demand.
 settings.register_profile(
     "tests",
     deadline=None,
-    max_examples=60,
+    max_examples=int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 60),
     derandomize=not os.environ.get("HYPOTHESIS_SEARCH"),
     suppress_health_check=[HealthCheck.too_slow],
 )
@@ -40,6 +41,11 @@ _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_C
 
 #: The key of every connection of the tests; must turn up nowhere but in the Authorization header.
 KEY = "key-5ecret-0123456789"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, a whole Airflow, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 def pytest_unconfigure() -> None:

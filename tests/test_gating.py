@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api.nugen.results import ModelMetrics
-from airflow_provider_nugen.gating import Condition, Verdict, judge, table
+from airflow_provider_nugen.gating import Condition, Verdict, judge, markdown, table
 
 
 def judged(texts: list[str], metrics: dict[str, Any], baseline: dict[str, Any] | None = None) -> list[Verdict]:
@@ -172,3 +172,17 @@ def test_the_table_names_the_models_and_shows_each_condition_with_its_verdict() 
     assert all(part in rows[1] for part in ("loss", "0.25", "loss < 0.1", "0.1", "NOT met"))
     assert "\x1b" not in text, "no colours in a log"
     assert table(judge(conditions[1:], model, None), model, None).startswith("model 'm-1'\n")
+
+
+def test_the_report_is_the_same_table_in_markdown() -> None:
+    model, baseline = ModelMetrics("m-1", {"accuracy": 0.93, "a|b*": 0.25}), ModelMetrics("m-0", {"accuracy": 0.9})
+    conditions = Condition.parse_all(["accuracy >= baseline + 0.02", '"a|b*" < 0.1'])
+    assert markdown(judge(conditions, model, baseline), model, baseline) == (
+        "**Not passed**: model 'm-1' against baseline 'm-0'\n"
+        "\n"
+        "| metric | value | baseline | condition | threshold | verdict |\n"
+        "| --- | ---: | ---: | --- | ---: | --- |\n"
+        "| accuracy | 0.93 | 0.9 | accuracy >= baseline + 0.02 | 0.92 | met |\n"
+        '| a\\|b\\* | 0.25 |  | "a\\|b\\*" \\< 0.1 | 0.1 | NOT met |'
+    )
+    assert markdown(judge(conditions[:1], model, baseline), model, baseline).startswith("**Passed**: model 'm-1'")

@@ -165,12 +165,12 @@ def providers(*arguments: str) -> list[dict[str, Any]]:
     return rows
 
 
-def ours(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def of_this_package(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row["package_name"] == PACKAGE]
 
 
 def test_airflow_providers_list() -> None:
-    (row,) = ours(providers("list"))
+    (row,) = of_this_package(providers("list"))
     assert row["version"] == version(PACKAGE) == airflow_provider_nugen.__version__
     assert row["description"].startswith("Start model-alignment jobs on Nugen and SeekrFlow")
 
@@ -179,37 +179,39 @@ def test_airflow_providers_get() -> None:
     (row,) = providers("get", PACKAGE, "--full")
     assert row["package-name"] == PACKAGE
     # Airflow prints some values as text.
-    assert [entry["connection-type"] for entry in row["connection-types"]] == ["nugen", "seekr"]
+    assert [entry["connection-type"] for entry in row["connection-types"]] == [
+        service.conn_type for service in SERVICES
+    ]
     for kind in LISTED:
         assert row[kind] == INFO[kind]
 
 
 def test_airflow_providers_hooks() -> None:
-    assert [
+    assert {
         (row["connection_type"], row["class"], row["conn_id_attribute_name"], row["hook_name"])
-        for row in ours(providers("hooks"))
-    ] == [
-        ("nugen", "airflow_provider_nugen.hooks.nugen.NugenHook", "nugen_conn_id", "Nugen"),
-        ("seekr", "airflow_provider_nugen.hooks.seekr.SeekrHook", "seekr_conn_id", "SeekrFlow"),
-    ]
-
-
-def test_airflow_providers_triggers() -> None:
-    assert {(row["class"], row["integration_name"]) for row in ours(providers("triggers"))} == {
-        ("airflow_provider_nugen.triggers.job", "Nugen"),
-        ("airflow_provider_nugen.triggers.job", "SeekrFlow"),
+        for row in of_this_package(providers("hooks"))
+    } == {
+        (service.conn_type, service.hook_class_name, f"{service.conn_type}_conn_id", service.name)
+        for service in SERVICES
     }
 
 
-def test_airflow_finds_both_hooks_without_a_warning() -> None:
+def test_airflow_providers_triggers() -> None:
+    assert {(row["class"], row["integration_name"]) for row in of_this_package(providers("triggers"))} == {
+        (f"airflow_provider_nugen.triggers.{module}", service.name)
+        for module in ("job", "watch")
+        for service in SERVICES
+    }
+
+
+def test_airflow_finds_the_hooks_without_a_warning() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         hooks = ProvidersManager().hooks
         found = [hooks[service.conn_type] for service in SERVICES]
     assert not [warning for warning in caught if "airflow_provider_nugen" in str(warning.message)]
     assert [(hook.hook_name, hook.connection_testable) for hook in found if hook] == [
-        ("Nugen", True),
-        ("SeekrFlow", True),
+        (service.name, True) for service in SERVICES
     ]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +10,17 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, TaskGroup
 
 from airflow_provider_nugen.compat import AirflowSkipException
+from airflow_provider_nugen.operators.seekr import SeekrChatCompletionOperator
 from airflow_provider_nugen.task_groups import deployed_model
 
+#: What says that the model is deployed at SeekrFlow.
+SEEKR = {"seekr_conn_id": "seekr_default"}
 
-def dag_of(keep_if: Any = None, model_id: Any = "m-1") -> DAG:
+
+def dag_of(keep_if: Any = None, model_id: Any = "m-1", **arguments: Any) -> DAG:
     with DAG("d", start_date=datetime(2026, 1, 1), schedule=None) as dag:
         before = EmptyOperator(task_id="before")
-        with deployed_model("serve", model_id=model_id, keep_if=keep_if) as serve:
+        with deployed_model("serve", model_id=model_id, keep_if=keep_if, **arguments) as serve:
             first, last = EmptyOperator(task_id="first"), EmptyOperator(task_id="last")
             EmptyOperator(task_id="alone")
             with TaskGroup("inner"):
@@ -28,8 +31,12 @@ def dag_of(keep_if: Any = None, model_id: Any = "m-1") -> DAG:
     return dag
 
 
-def test_all_tasks_inside_come_after_deploy_and_before_undeploy() -> None:
-    dag = dag_of()
+BOTH = pytest.mark.parametrize("arguments", [{}, SEEKR], ids=["nugen", "seekr"])
+
+
+@BOTH
+def test_all_tasks_inside_come_after_deploy_and_before_undeploy(arguments: dict[str, Any]) -> None:
+    dag = dag_of(**arguments)
     ends = {"serve.last", "serve.alone", "serve.inner.b"}
     assert dag.get_task("serve.deploy").downstream_task_ids == {
         "serve.first",
@@ -42,8 +49,9 @@ def test_all_tasks_inside_come_after_deploy_and_before_undeploy() -> None:
     assert dag.get_task("serve.first").upstream_task_ids == {"before", "serve.deploy"}
 
 
-def test_undeploy_is_a_teardown_that_runs_whatever_became_of_its_setup() -> None:
-    dag = dag_of()
+@BOTH
+def test_undeploy_is_a_teardown_that_runs_whatever_became_of_its_setup(arguments: dict[str, Any]) -> None:
+    dag = dag_of(**arguments)
     undeploy, deploy = dag.get_task("serve.undeploy"), dag.get_task("serve.deploy")
     assert (deploy.is_setup, undeploy.is_teardown) == (True, True)
     assert undeploy.trigger_rule == "all_done"
@@ -76,14 +84,18 @@ class FakeTI:
         assert (dag_id, run_ids) == ("d", ["r"])
         return {"r": {name: state for name, state in self.states.items() if name in task_ids}}
 
-    def xcom_pull(self, task_ids: str) -> Any:
-        return self.xcoms.get(task_ids)
+    def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+        return self.xcoms.get(f"{task_ids}.{key}")
 
 
-def stays(keep_if: Any, state: str | None = None, returned: Any = None, model_id: Any = "m-1") -> bool:
-    undeploy: Any = dag_of(keep_if).get_task("serve.undeploy")
-    ti = FakeTI({} if state is None else {"serve.promote": state}, {"serve.promote": returned})
-    context: Any = {"ti": ti, "task": SimpleNamespace(model_id=model_id)}
+def stays(
+    keep_if: Any, state: str | None = None, returned: Any = None, model_id: Any = "m-1", **arguments: Any
+) -> bool:
+    undeploy: Any = dag_of(keep_if, **arguments).get_task("serve.undeploy")
+    undeploy.model_id = model_id  # rendered
+    deployed = {"serve.deploy.model_id": model_id} | ({"serve.deploy.deployment_id": "d-1"} if arguments else {})
+    ti = FakeTI({} if state is None else {"serve.promote": state}, {"serve.promote.return_value": returned, **deployed})
+    context: Any = {"ti": ti, "task": undeploy}
     try:
         undeploy._pre_execute_hook(context)
     except AirflowSkipException:
@@ -109,6 +121,45 @@ def test_a_model_stays_deployed_only_by_a_task_that_succeeded_in_this_run_for_it
     state: str | None, returned: Any, kept: bool
 ) -> None:
     assert stays("promote", state, returned) is kept
+
+
+@pytest.mark.parametrize(("returned", "kept"), [("d-1", True), ("m-1", True), ("d-0", False), (None, True)])
+def test_at_seekrflow_the_task_that_keeps_it_names_the_deployment_or_the_model(returned: Any, kept: bool) -> None:
+    assert stays("promote", "success", returned, **SEEKR) is kept
+
+
+def test_at_seekrflow_what_is_demoted_is_what_deploy_created_and_its_id_is_for_the_tasks_inside() -> None:
+    with (
+        DAG("d", start_date=datetime(2026, 1, 1), schedule=None) as dag,
+        deployed_model("serve", model_id="ft-1", deploy_kwargs={"n_instances": 2}, **SEEKR) as serve,
+    ):
+        SeekrChatCompletionOperator(task_id="ask", deployment_id=serve.deployment_id, prompts=["?"])
+    deploy: Any = dag.get_task("serve.deploy")
+    undeploy: Any = dag.get_task("serve.undeploy")
+    assert (deploy.model_id, deploy.name, deploy.n_instances) == ("ft-1", None, 2)
+    assert (undeploy.created_by, undeploy.seekr_conn_id) == ("serve.deploy", "seekr_default")
+    assert dag.get_task("serve.ask").upstream_task_ids == {"serve.deploy"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({**SEEKR, "nugen_conn_id": "nugen_default"}, "not both"),
+        ({**SEEKR, "deploy_kwargs": {"name": "mine!"}}, "must not have a name"),
+    ],
+)
+def test_what_is_wrong_is_an_error_of_the_dag(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dag_of(**arguments)
+
+
+def test_at_nugen_a_deployment_has_no_id() -> None:
+    with (
+        DAG("d", start_date=datetime(2026, 1, 1), schedule=None),
+        pytest.raises(ValueError, match="use model_id"),
+        deployed_model("serve", model_id="m-1") as serve,
+    ):
+        _ = serve.deployment_id
 
 
 def test_a_function_can_decide_and_without_either_nothing_stays() -> None:

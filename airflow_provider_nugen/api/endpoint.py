@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, BinaryIO, Generic, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.response import RawResponse, error_message
@@ -28,6 +28,8 @@ V_co = TypeVar("V_co", covariant=True)
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 #: A service's own words are cut to this many characters in an error.
 MAX_WORDS = 1000
+#: The most characters that are shown of the address that a redirect leads to.
+MAX_LOCATION = 200
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,7 @@ class Call(Generic[T]):
         elif status in TRANSIENT_STATUSES or status >= 500:
             cls = errors.TransientResponseError
         elif 300 <= status < 400:
-            hint = "Redirects are not followed: set the final address as the host of the connection."
+            hint = self._redirect_hint(response)
         problem = f"HTTP {status}" + (f": {message[:MAX_WORDS].rstrip('.')}." if message else ".")
         error = cls(problem, status=status, payload=payload, context=self.context(conn_id), hint=hint)
         error.retry_after = response.retry_after
@@ -272,6 +274,23 @@ class Call(Generic[T]):
             status >= 500 and not (status == 503 and response.retry_after is not None)
         )
         return error
+
+    def _redirect_hint(self, response: RawResponse) -> str:
+        """Return what to do about a redirect, of which a slash at the end of the path is the likeliest reason."""
+        advice = "set the final address as the Host (base URL) of the connection."
+        if response.location is None:
+            return f"Redirects are not followed: {advice}"
+        try:
+            wanted = urlsplit(response.location).path
+        except ValueError:
+            wanted = ""
+        asked = self._request(response.revision or self.endpoint.service.revisions[0]).target.partition("?")[0]
+        if wanted.endswith("/") != asked.endswith("/") and wanted.rstrip("/").endswith(asked.rstrip("/")):
+            advice = (
+                "nothing was processed. There the path only ends in another way. A gateway before the service is the "
+                "likeliest reason: let it pass on the path as it is. Otherwise update airflow-provider-nugen."
+            )
+        return f"Redirects are not followed, here to {response.location[:MAX_LOCATION]!r}: {advice}"
 
 
 def _nested(fields: Mapping[str, Any]) -> dict[str, Any]:

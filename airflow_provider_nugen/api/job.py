@@ -9,11 +9,11 @@ be done. Sensors, triggers and operators know kinds only by their declaration.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
 from airflow_provider_nugen.api.models import Progress, ServiceModel
@@ -109,6 +109,43 @@ class Supplement(Generic[M]):
     add: Callable[[M, Any], M]
 
 
+class Described(NamedTuple):
+    """
+    What a task that made a job has told about it, beside its id.
+
+    :param name: its name.
+    :param listed_id: the id by which the list shows it, if it is known.
+    :param revision: the API revision that knows the id.
+    """
+
+    name: str | None = None
+    listed_id: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Lookup(Generic[M]):
+    """
+    The list in which a job is found whose id the status endpoint does not know, or whose answer lacks something.
+
+    A service that has moved to another API revision may not know the ids that the one before has given out. So its 404
+    ends a wait only in the revision that knew the id.
+
+    :param endpoint: the list.
+    :param find: returns the job as the list shows it, or ``None``; gets the list, the ids that the job may have there,
+        and its name, as far as they are known.
+    :param listed_id: returns the id by which the list shows the job, if an answer names it.
+    :param describe: returns what is known from a dict that was passed in the place of the id.
+    :param advice: what a person can do about a job that is not found after a move.
+    """
+
+    endpoint: Endpoint[Any]
+    find: Callable[[Any, Set[str], str | None], M | None]
+    listed_id: Callable[[M], str | None]
+    describe: Callable[[Mapping[str, Any]], Described]
+    advice: str
+
+
 @dataclass(frozen=True)
 class JobKind(Generic[M]):
     """
@@ -120,10 +157,15 @@ class JobKind(Generic[M]):
     :param status: the endpoint that tells the status.
     :param status_map: status words in upper case, and what they mean.
     :param xcom_keys: fields of the final status that are pushed as XComs of their own.
+    :param fact_keys: further fields of the final status that the events of assets have: what the job was made of, and
+        what was measured.
+    :param name_key: the field of the status with the name that a user gave the job, if it has one.
+    :param time_keys: the fields of the status that say when the job was created, and when it was done.
     :param detail: another endpoint that tells the status, of the same model: for a finished job that lacks
         something, and for a status endpoint that keeps failing.
     :param cancel: the endpoint that cancels the job, where the service has one.
     :param supplement: what is asked for beside the status.
+    :param lookup: the list where a job is found whose id is not known, or whose answer lacks something.
     :param stands: a job that is done stands and costs money until it is cancelled: a deployment.
     :param interpret: returns what the answer means beyond its word; gets the answer, what the word alone means and
         the previous status word.
@@ -135,9 +177,13 @@ class JobKind(Generic[M]):
     status: Endpoint[M]
     status_map: Mapping[str, JobState]
     xcom_keys: tuple[str, ...] = ()
+    fact_keys: tuple[str, ...] = ()
+    name_key: str = ""
+    time_keys: tuple[str, str] = ("", "")
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
     supplement: Supplement[M] | None = None
+    lookup: Lookup[M] | None = None
     stands: bool = False
     interpret: Callable[[M, JobStatus, str | None], JobStatus] | None = None
 
@@ -155,7 +201,7 @@ class JobKind(Generic[M]):
         endpoint = self.detail if detail and self.detail else self.status
         return endpoint.call(**{self.id_name: job_id})
 
-    def goes_on(self, job_status: JobStatus) -> bool:
+    def is_live(self, job_status: JobStatus) -> bool:
         """Return whether a job runs, or stands, and costs money until it is cancelled."""
         return job_status.state is RUNNING or (self.stands and job_status.state is SUCCEEDED)
 
@@ -185,3 +231,44 @@ class JobKind(Generic[M]):
     def result(self, answer: M, job_status: JobStatus) -> dict[str, Any]:
         """Build the JSON dict that a finished wait returns: the final status, and ``state`` as we read it."""
         return {**answer.model_dump(mode="json"), "state": str(job_status.state)}
+
+    def facts(self, job_id: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Build what the event of an asset says about a finished job: ids, what it was made of, metrics, durations.
+
+        The same names in the event of a watcher and in that of an outlet.
+
+        :param job_id: what was waited for; a final status need not name the job, or names what became of it.
+        :param result: what :meth:`result` returned.
+        """
+        keys = dict.fromkeys((*self.xcom_keys, *filter(None, [self.name_key, *self.time_keys]), *self.fact_keys))
+        return {
+            self.id_name: result.get(self.id_name) or job_id,
+            **{key: result.get(key) for key in keys if key != self.id_name},
+            "status": result.get("status"),
+            "job_seconds": self.job_seconds(result),
+        }
+
+    def job_seconds(self, result: Mapping[str, Any]) -> float | None:
+        """
+        Return how many seconds a finished job took, by the service's clock; ``None`` where it does not say.
+
+        :param result: what :meth:`result` returned.
+        """
+        created, done = (epoch(result.get(key)) for key in self.time_keys)
+        return None if created is None or done is None or done < created else round(done - created, 3)
+
+
+def epoch(value: object) -> float | None:
+    """
+    Read a time as a result has it, in epoch seconds.
+
+    :param value: the text of a time.
+    :return: ``None`` if it is none, or a zero.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp() or None
+    except (ValueError, OverflowError):
+        return None

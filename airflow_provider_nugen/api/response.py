@@ -15,9 +15,9 @@ MAX_DEPTH = 100
 #: An answer of more values than this is taken to be unreadable, too: parsing it holds up whatever else the process
 #: does, in a triggerer the waits of everybody. A list of thousands of jobs has fewer.
 MAX_VALUES = 500_000
-#: An integer of so many digits or more is read as a float; none of 64 bits has as many.
+#: An integer of this many digits or more is read as a float; none of 64 bits has as many.
 MAX_DIGITS = 30
-#: Of a list of errors so many are shown.
+#: The most errors of a list that are shown.
 MAX_ERRORS = 10
 
 
@@ -32,6 +32,7 @@ class RawResponse:
     :param deprecation: the header ``Deprecation`` as sent.
     :param revision: the API revision that the request was made for.
     :param date: the header ``Date`` as sent: the service's clock.
+    :param location: the header ``Location`` as sent: where a redirect leads.
     """
 
     status: int
@@ -40,6 +41,7 @@ class RawResponse:
     deprecation: str | None = None
     revision: str = ""
     date: str | None = field(default=None, compare=False)
+    location: str | None = field(default=None, compare=False)
     _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
     _problem: ValueError | None = field(default=None, init=False, repr=False, compare=False)
 

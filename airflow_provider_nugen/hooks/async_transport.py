@@ -52,7 +52,7 @@ class AsyncTransport:
         network = Network.of(settings)
         context: ssl.SSLContext | bool = False
         if settings.base_url.startswith("https:") and network.ca_bundle:
-            # Takes 20 ms, which no other wait on this loop should pay for.
+            # Reads a whole CA bundle, for which no other wait on this loop should pay.
             context = await asyncio.to_thread(_ssl_context, str(network.ca_bundle))
         session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, keepalive_timeout=KEEP_ALIVE, limit=0),

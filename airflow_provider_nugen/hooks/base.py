@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from airflow.sdk import BaseHook
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
-from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
+from airflow_provider_nugen.api.errors import ApiError, TransientResponseError, retry_after_seconds
+from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.api.models import ServiceModel
+from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
+from airflow_provider_nugen.exceptions import JOB_ERRORS, wait_error
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
@@ -19,6 +24,10 @@ from airflow_provider_nugen.hooks.failures import explained
 from airflow_provider_nugen.hooks.revision import spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport import sync_transport
+from airflow_provider_nugen.metrics import WORKER
+from airflow_provider_nugen.waiting.result import Decision, Outcome
+from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -29,6 +38,15 @@ if TYPE_CHECKING:
     from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
+M = TypeVar("M", bound=ServiceModel)
+
+
+class LogTarget(Protocol):
+    """Where messages go: a logger, of the standard library or Airflow's."""
+
+    def log(self, level: int, event: str, /) -> Any:
+        """Log a line."""
+
 
 #: A call of a hook is sent at most this many times ...
 MAX_ATTEMPTS = 4
@@ -156,13 +174,10 @@ class ServiceHook(BaseHook):
 
     def _ask_in_any_revision(self, call: Call[Any]) -> RawResponse:
         revision = spoken_revision(self.settings)
-        response = self._ask(call, revision.first_for(call))
-        other = revision.next_for(call, response)
-        if other is None:
-            return response
-        answer = self._ask(call, other)
-        revision.next_for(call, answer, response)
-        return answer
+        answers = [self._ask(call, revision.first_for(call))]
+        while (other := revision.next_for(call, *answers)) is not None:
+            answers.append(self._ask(call, other))
+        return answers[-1]
 
     def _ask(self, call: Call[Any], revision: str) -> RawResponse:
         with explained(call, self.settings):
@@ -178,23 +193,124 @@ class ServiceHook(BaseHook):
         """
         return call.read(self.fetch(call), self.conn_id)
 
-    def request(self, call: Call[T]) -> T:
+    def request(self, call: Call[T], *, repeat_posts: bool = True) -> T:
         """
         Send a call; send it again after a passing failure.
 
         A call that is not idempotent is sent again only if the service provably did not act on it: connection
         refused, 429, or 503 with ``Retry-After``.
 
+        :param call: the call.
+        :param repeat_posts: take the word of the endpoint that a POST may be repeated.
         :raises ApiError: the last failure.
         """
         from tenacity import Retrying
 
-        result: T = Retrying(**_retry_policy(call.endpoint))(self.send, call)
+        result: T = Retrying(**_retry_policy(call.endpoint, repeat_posts))(self.send, call)
         return result
 
-    async def arequest(self, call: Call[T]) -> T:
+    def read_status(self, kind: JobKind[M], job_id: object) -> M:
+        """
+        Read the status of a job; its detail, where it has one, if the status endpoint keeps failing.
+
+        :param kind: the kind of job.
+        :param job_id: the job.
+        :raises ApiError: the last failure of the status endpoint.
+        """
+        try:
+            return self.request(kind.call(job_id))
+        except TransientResponseError as e:
+            if e.status < 500 or kind.detail is None:
+                raise
+            failure = e
+        try:
+            return self.request(kind.call(job_id, detail=True))
+        except ApiError:
+            raise failure from None
+
+    async def arequest(self, call: Call[T], *, repeat_posts: bool = True) -> T:
         """Send a call without blocking the event loop, as :meth:`request` does."""
-        return await arequest(self.service, self.conn_id, call)
+        return await arequest(self.service, self.conn_id, call, repeat_posts=repeat_posts)
+
+    def call(self, call: Call[T]) -> T:
+        """
+        Send a call for code of a user, as all methods do that are named after what they send.
+
+        As :meth:`request`, but a POST is never sent again unless the service provably did not act on it: nothing here
+        searches for what it may have started.
+
+        :raises ApiError: the last failure.
+        """
+        return self.request(call, repeat_posts=False)
+
+    async def acall(self, call: Call[T]) -> T:
+        """Send a call for async code of a user, as :meth:`call` does; files are sent by a thread."""
+        if not call.uploads:
+            return await self.arequest(call, repeat_posts=False)
+        with type(self)(self.conn_id) as hook:
+            return await asyncio.to_thread(hook.call, call)
+
+    # Waiting, for scripts and notebooks: tasks wait with sensors and operators.
+
+    def poll(self, waiter: Waiter[Any], log: LogTarget) -> Decision:
+        """
+        Do the I/O that a waiter wants, until it wants to sleep or is done.
+
+        :param waiter: decides about the wait.
+        :param log: where its messages go.
+        :return: what it decided.
+        """
+        while True:
+            call = waiter.next_call()
+            try:
+                response = self.fetch(call)
+                decision = waiter.on_response(call, response, time.time())
+                WORKER.polled(waiter.kind, response.status)
+            except ApiError as e:
+                decision = waiter.on_error(call, e, time.time())
+                WORKER.polled(waiter.kind)
+            for message in decision.messages:
+                log.log(message.level, message.text)
+            if decision.result or decision.sleep:
+                return decision
+
+    def wait_for_job(
+        self, kind: JobKind[Any] | str, job_id: str, *, timeout: float = 7 * 86400, poke_interval: float = 60
+    ) -> dict[str, Any]:
+        """
+        Wait until a job is done, in a script or a notebook, by the rules of sensors.
+
+        In a DAG use a sensor: it waits without holding a worker, and outlives a restart.
+
+        :param kind: the kind of job, or its key such as ``"nugen.alignment"``; of this hook's service.
+        :param job_id: the job.
+        :param timeout: seconds to wait at the most.
+        :param poke_interval: seconds between two polls.
+        :return: the final status, as a sensor returns it.
+        :raises JobFailedError: if the job failed.
+        :raises JobCancelledError: if somebody cancelled it.
+        :raises JobTimeoutError: if it was not done in time.
+        :raises RequestRejectedError: if the service refuses the question.
+        :raises ServiceUnreachableError: if the status could not be read for too long.
+        :raises ValueError: if there is no such kind of job.
+        """
+        kind, now = self._kind(kind), time.time()
+        settings = WaitSettings(poke_interval=poke_interval, deadline=now + timeout)
+        waiter = Waiter(kind, job_id, self.conn_id, settings, WaitState(now))
+        with self:
+            while (result := (decision := self.poll(waiter, self.log)).result) is None:
+                time.sleep(decision.sleep)
+        if result.outcome is not Outcome.SUCCEEDED:
+            raise wait_error(JOB_ERRORS[result.outcome], result, self.service.name, self.conn_id, job_id)
+        self.log.info(result.message)
+        return result.result if isinstance(result.result, dict) else {}
+
+    def _kind(self, kind: JobKind[Any] | str) -> JobKind[Any]:
+        found = KINDS.get(kind) if isinstance(kind, str) else kind
+        if found is None or found.service is not self.service:
+            own = ", ".join(repr(key) for key, one in KINDS.items() if one.service is self.service)
+            raise ValueError(f"{kind!r} is not a kind of job of {self.service.name}; there are {own}")
+        return found
 
     # The Test button.
 
@@ -221,31 +337,37 @@ class ServiceHook(BaseHook):
         return ""
 
 
-async def arequest(service: Service, conn_id: str, call: Call[T]) -> T:
+async def arequest(service: Service, conn_id: str, call: Call[T], *, repeat_posts: bool = True) -> T:
     """
     Send a call through a connection without blocking the event loop; again after a passing failure.
 
+    :param service: the service.
+    :param conn_id: the Airflow connection.
+    :param call: the call.
+    :param repeat_posts: take the word of the endpoint that a POST may be repeated.
     :raises ApiError: the last failure.
     """
     from tenacity import AsyncRetrying
 
     client = AsyncClient.acquire(service, conn_id)
     try:
-        result: T = await AsyncRetrying(**_retry_policy(call.endpoint))(client.send, call)
+        result: T = await AsyncRetrying(**_retry_policy(call.endpoint, repeat_posts))(client.send, call)
         return result
     finally:
         await client.release()
 
 
-def _retry_policy(endpoint: Endpoint[Any]) -> dict[str, Any]:
+def _retry_policy(endpoint: Endpoint[Any], repeat_posts: bool) -> dict[str, Any]:
     """Return tenacity's arguments for an endpoint; imported here, since a DAG file that is parsed sends nothing."""
     from tenacity import retry_if_exception, stop_after_attempt
+
+    may_repeat = endpoint.is_idempotent and (repeat_posts or endpoint.method != "POST")
 
     def is_worth_retrying(error: BaseException) -> bool:
         return (
             isinstance(error, ApiError)
             and error.transient
-            and (endpoint.is_idempotent or not error.maybe_processed)
+            and (may_repeat or not error.maybe_processed)
             and (retry_after_seconds(error.retry_after, time.time()) or 0) <= MAX_RETRY_WAIT
         )
 

@@ -23,13 +23,14 @@ from airflow_provider_nugen.hooks.request_queue import RequestQueue
 from airflow_provider_nugen.hooks.revision import ROUTER_STATUSES
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.hooks.transport_cache import TransportCache
+from airflow_provider_nugen.metrics import TRIGGERER
 
 T = TypeVar("T")
 
 #: After these the service has processed nothing, and the same call may succeed at once in another way.
 _ASK_AGAIN = frozenset({401, *ROUTER_STATUSES})
 
-#: The first request through a connection goes ahead of all others for so many seconds at the most: its answer may drip.
+#: Seconds that the first request through a connection goes ahead of all others, at the most: its answer may drip.
 MAX_LEAD = 3.0
 
 clients: LoopRegistry[AsyncClient] = LoopRegistry()
@@ -82,11 +83,14 @@ class AsyncClient:
             await self._transports.open()
         if call.endpoint.method != "GET":
             return await self._ask_until_processed(call)
+        began = time.monotonic()
         try:
             await self._queue.acquire(self._settings.max_requests_per_second, queue_timeout)
         except ApiError as e:
             e.context = call.context(self.conn_id)
             raise
+        finally:
+            TRIGGERER.queued(self.service, time.monotonic() - began)
         try:
             if self._settings is not self._tried and await self._may_lead():
                 try:
@@ -150,14 +154,11 @@ class AsyncClient:
         return await self._ask_in_other_revision(call, await self._ask(call))
 
     async def _ask_in_other_revision(self, call: Call[Any], response: RawResponse) -> RawResponse:
-        revision = self._transports.revision
-        other = revision.next_for(call, response)
-        if other is None:
-            return response
-        self._queue.repeat()
-        answer = await self._ask(call, other)
-        revision.next_for(call, answer, response)
-        return answer
+        revision, answers = self._transports.revision, [response]
+        while (other := revision.next_for(call, *answers)) is not None:
+            self._queue.repeat()
+            answers.append(await self._ask(call, other))
+        return answers[-1]
 
     async def _ask(self, call: Call[Any], revision: str | None = None) -> RawResponse:
         """Send a call with what is known of the connection now; in the API revision that is spoken, or another one."""

@@ -17,7 +17,7 @@ from typing import Any
 #: The longest line, in bytes, and the most headers; aiohttp's limits.
 MAX_LINE = 8190
 MAX_HEADERS = 128
-#: So many bytes are read at once; asyncio's number.
+#: Bytes that are read at once; the number is that of asyncio.
 BUFFER = 2**18
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")

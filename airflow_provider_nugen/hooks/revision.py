@@ -56,27 +56,32 @@ class SpokenRevision:
             return self.revision
         return next((other for other in self._revisions if call.exists_in(other)), self.revision)
 
-    def next_for(self, call: Call[Any], answer: RawResponse, before: RawResponse | None = None) -> str | None:
+    def next_for(self, call: Call[Any], *answers: RawResponse) -> str | None:
         """
         Decide after an answer whether the same call is sent at once in another revision.
 
+        After the router's own 404 it is sent in the other one. If that is not there either, it is sent in the first
+        one once more: the service may have moved between the two.
+
         :param call: the call.
-        :param answer: its answer.
-        :param before: the router's own 404 in the revision that was tried before, if this is the second answer.
-        :return: the other revision; ``None`` if the answer stands.
+        :param answers: its answers so far; all but the last are the router's own 404.
+        :return: the other revision; ``None`` if the last answer stands.
         :raises WrongRouteError: if the router's own 404 stands.
         """
+        answer = answers[-1]
         if not self._is_from_router(answer):
             # Once a revision is proven, only the router's refusal makes room for another one: a late answer in the
             # revision that was spoken before changes nothing.
-            if (before is not None or not self.is_proven) and _is_proof(call, answer):
+            if (len(answers) > 1 or not self.is_proven) and _is_proof(call, answer):
                 self._learn(answer.revision)
             return None
-        if before is None:
+        if len(answers) == 2:
+            return answers[0].revision
+        if len(answers) == 1:
             for other in self._revisions:
                 if other != answer.revision and call.exists_in(other) and self._differs(call, answer.revision, other):
                     return other
-        self._refuse(call, answer, before)
+        self._refuse(call, answers)
         return None
 
     def _is_from_router(self, answer: RawResponse) -> bool:
@@ -85,7 +90,8 @@ class SpokenRevision:
         return self._service.is_from_router(answer.status, _payload(answer))
 
     def _differs(self, call: Call[Any], revision: str, other: str) -> bool:
-        return call.request(revision, self._conn_id) != call.request(other, self._conn_id)
+        # To compare, not to send: so past what a call checks or records when it is sent.
+        return Call.request(call, revision, self._conn_id) != Call.request(call, other, self._conn_id)
 
     def _learn(self, revision: str) -> None:
         text = f"{self._service.name} (connection {self._conn_id!r}) speaks API revision {revision}"
@@ -98,26 +104,27 @@ class SpokenRevision:
         _log.log(logging.DEBUG if text in self._logged else logging.INFO, "%s.", text)
         self._logged.add(text)
 
-    def _refuse(self, call: Call[Any], answer: RawResponse, before: RawResponse | None) -> None:
+    def _refuse(self, call: Call[Any], answers: Sequence[RawResponse]) -> None:
         if self._service.revisions == ("",):
             return  # the service's own hint says it all
         try:
-            call.read(answer, self._conn_id)
+            call.read(answers[-1], self._conn_id)
         except WrongRouteError as e:
-            e.hint = self._hint(answer.revision, before.revision if before else None)
+            e.hint = self._hint([answer.revision for answer in answers])
             e.may_pass = len(self._revisions) > 1
             raise
 
-    def _hint(self, last: str, first: str | None) -> str:
+    def _hint(self, asked: Sequence[str]) -> str:
+        first = asked[0]
         host = "check the base URL (Host) of the connection."
         if len(self._revisions) == 1:
             return (
-                f"The service has no such path. The extra 'api_revision' of the connection is {last}: remove it or set "
-                f"it to {AUTO}, and {host}"
+                f"The service has no such path. The extra 'api_revision' of the connection is {first}: remove it or "
+                f"set it to {AUTO}, and {host}"
             )
-        if first is None:
-            return f"The service has no such path in API revision {last}, and no other revision has another: {host}"
-        return f"API revisions {first} and {last} were both tried, and the service has the path of neither: {host}"
+        if len(asked) == 1:
+            return f"The service has no such path in API revision {first}, and no other revision has another: {host}"
+        return f"API revisions {first} and {asked[1]} were both tried, and the service has the path of neither: {host}"
 
 
 def spoken_revision(settings: Settings) -> SpokenRevision:

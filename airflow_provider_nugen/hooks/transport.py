@@ -88,7 +88,9 @@ def received(status: int, body: bytes, header: Callable[[str], str | None], sett
 
     if settings.api_key_bytes in body:
         body = body.replace(settings.api_key_bytes, b"***")
-    response = RawResponse(status, body, text("Retry-After"), text("Deprecation"), date=text("Date"))
+    response = RawResponse(
+        status, body, text("Retry-After"), text("Deprecation"), date=text("Date"), location=text("Location")
+    )
     if b"\\" in body:
         _scrub_escaped(response, settings.api_key)
     return response

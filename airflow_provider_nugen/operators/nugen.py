@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -31,14 +31,15 @@ from airflow_provider_nugen.exceptions import (
     UploadError,
     final,
 )
-from airflow_provider_nugen.gating import Condition, judge, table, versus
+from airflow_provider_nugen.gating import Condition, judge, markdown, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
-from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
+from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, file_name, open_file
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
@@ -67,7 +68,7 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
     Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
-    does no harm, and a changed file needs another name.
+    is safe, and a changed file needs another name.
 
     With ``wait_for_completion`` the task waits until all documents can be used. XComs: ``return_value`` = the list of
     their final statuses in the order of the files, and ``document_ids`` = their final ids.
@@ -139,7 +140,7 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
                         "service names no document id. Ask its support what became of it."
                     )
             result = replace(result, result=statuses)
-        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED):
+        elif result.outcome in (Outcome.FAILED, Outcome.CANCELLED, Outcome.REJECTED, Outcome.UNREACHABLE):
             UploadRecord(context).clear()  # a retry uploads again
             if result.outcome is Outcome.REJECTED:
                 # After a move of the service one revision may not know the ids of the other, but the files' names.
@@ -156,11 +157,11 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
         )
 
     def _upload_all(self, context: Context) -> list[dict[str, Any]]:
-        opened = self._open()
         record, done = UploadRecord(context), list[dict[str, Any]]()
+        missing = self._open(record.uploads)
         try:
-            for upload in opened:
-                done.append(record.uploads.get(upload.name) or self._upload(upload))
+            for name, upload in missing.items():
+                done.append(record.uploads[name] if upload is None else self._upload(upload))
                 record.add(done[-1])
         finally:
             self.hook.close()
@@ -169,15 +170,18 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
                 context["ti"].xcom_push(key="uploads", value=done)
         return done
 
-    def _open(self) -> list[Upload]:
-        """Check all files before the first is sent."""
-        opened = [open_file(file, "files", limit=self.max_bytes) for file in file_list(self.files, "files")]
-        names = [upload.name for upload in opened]
+    def _open(self, uploaded: Collection[str]) -> dict[str, Upload | None]:
+        """Check all files that are not uploaded yet, before the first is sent; the others need not exist any more."""
+        files = file_list(self.files, "files")
+        names = [file_name(file, "files") for file in files]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise invalid(
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
-        return opened
+        return {
+            name: None if name in uploaded else open_file(file, "files", limit=self.max_bytes)
+            for name, file in zip(names, files, strict=True)
+        }
 
     def _upload(self, upload: Upload) -> dict[str, Any]:
         try:
@@ -203,22 +207,28 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
         Read whether a document that exists already can be used.
 
         It is not established that revision B's status endpoint knows ids of documents. Where it does not, the list of
-        documents tells; and a document that exists, but is in neither, is taken to be ready.
+        documents tells; and a document that exists, but is in neither, is taken to be ready. The list helps out, too,
+        while the status endpoint is unwell.
         """
+        unwell: ApiError | None = None
         try:
             return self._succeeded(self.hook.request(endpoints.DOCUMENT_STATUS.call(document_id=document_id)).status)
-        except NotFoundError:
-            pass
         except ApiError as e:
-            raise self.failed(e) from None
+            if not (isinstance(e, NotFoundError) or e.transient):
+                raise self.failed(e) from None
+            unwell = e if e.transient else None
         for delay in self.list_delays:
             time.sleep(delay)
             try:
                 listed = self.hook.request(endpoints.LIST_DOCUMENTS.call())
             except ApiError as e:
+                if unwell is not None:
+                    raise self.failed(unwell) from None
                 self.log.warning("Whether document %r can be used already is not known: %s", document_id, e)
                 return True
             status = next((item.status for item in listed if item.document_id == document_id), "")
+            if unwell is not None and not status:
+                raise self.failed(unwell)
             if not status or self._succeeded(status):
                 return True
         raise NotReadyError(
@@ -378,6 +388,9 @@ class CreateAlignmentOperator(NugenStartOperator):
     """
 
     submission = submissions.ALIGNMENT
+    #: Revision C's list of base models takes a limit, whose default is not known. A shorter list is taken to be whole:
+    #: no list of the service is known to be cut at fewer items.
+    whole_list = 10
     template_fields: Sequence[str] = (
         "name",
         "base_model",
@@ -443,11 +456,16 @@ class CreateAlignmentOperator(NugenStartOperator):
         ready = [model.model_id for model in models if model.alignment_ready]
         if own and not any(model.alignment_ready is False for model in own):
             return
-        # A list that does not say what can be aligned proves nothing about a model that is not in it.
-        if own or ready:
-            raise invalid(
-                f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). "
-                + (f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be.")
+        can_align = f"Nugen can align: {', '.join(map(repr, ready))}." if ready else "Nugen lists none that can be."
+        # A list that does not say what can be aligned, or may have been cut, proves nothing about one not in it.
+        if own or (ready and len(models) < self.whole_list):
+            raise invalid(f"base_model {wanted!r} cannot be aligned (connection {self.conn_id!r}). {can_align}")
+        if ready:
+            self.log.warning(
+                "base_model %r is not among the %d models that are listed, which need not be all. %s",
+                wanted,
+                len(models),
+                can_align,
             )
 
 
@@ -575,7 +593,7 @@ class EvaluationResultsOperator(NugenOperator):
     def _raise_if_failed(self, evaluation_id: str) -> None:
         """Tell an evaluation that has no results yet from one that will never have any."""
         try:
-            job_status = jobs.EVALUATION.read_status(self.hook.request(jobs.EVALUATION.call(evaluation_id)))
+            job_status = jobs.EVALUATION.read_status(self.hook.read_status(jobs.EVALUATION, evaluation_id))
         except ApiError:
             return  # what the results said is what counts
         if job_status.is_terminal_failure:
@@ -608,7 +626,8 @@ class GetEvaluationResultsOperator(EvaluationResultsOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results."""
         results = self.results()
-        self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        ids = self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(results.compared()[0].metrics)}])
         return results.model_dump(mode="json")
 
 
@@ -616,7 +635,7 @@ class UndeployModelOperator(NugenOperator, UndeployOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    A model that is undeployed already is a success. So running the task again does no harm. While the model is being
+    A model that is undeployed already is a success. So it is safe to run the task again. While the model is being
     deployed, the operator waits for up to ten minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
@@ -658,14 +677,14 @@ class ChatCompletionOperator(NugenOperator, AskModelOperator):
 
 class EvaluationGateOperator(EvaluationResultsOperator):
     """
-    Go on only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
+    Continue only if an evaluation meets conditions; else skip this task and, by their trigger rule, those after it.
 
     The log shows a table of metrics, values, conditions and verdicts, and names the models. In a comparison the
     evaluated model is told from the baseline by their ids; if these contradict each other, and if a metric is missing,
     the task fails: it never passes.
 
-    XCom: ``return_value`` = ``{"passed": ..., "model_id": ..., "baseline_model_id": ..., "verdicts": [...]}``, also
-    when the gate is closed.
+    XComs: ``return_value`` = ``{"passed": ..., "model_id": ..., "baseline_model_id": ..., "verdicts": [...]}``, and
+    ``report``, the table in Markdown for an approval, a mail or a page; both also when the gate is closed.
 
     :param evaluation_id: the evaluation. While it is not finished the task fails, and a retry can succeed.
     :param conditions: all of them must hold: ``"answer_relevance_mean >= 0.8"``, or for a comparison
@@ -711,7 +730,10 @@ class EvaluationGateOperator(EvaluationResultsOperator):
                 for v in verdicts
             ],
         }
+        self.push_xcoms(context, {"report": markdown(verdicts, model, baseline)})
         if passed:
+            ids = {"evaluation_id": self.evaluation_id, "model_id": model.model_id}
+            fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(model.metrics)}])
             return result
         self.push_xcoms(context, {"return_value": result})
         failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)

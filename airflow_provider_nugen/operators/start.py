@@ -12,16 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind
 from airflow_provider_nugen.compat import AirflowTaskTimeout
-from airflow_provider_nugen.exceptions import (
-    JobCancelledError,
-    JobFailedError,
-    JobTimeoutError,
-    ProviderError,
-    RequestRejectedError,
-    ServiceUnreachableError,
-    final,
-    wait_error,
-)
+from airflow_provider_nugen.exceptions import JOB_ERRORS, ProviderError, wait_error
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
@@ -32,14 +23,6 @@ from airflow_provider_nugen.waiting.state import WaitSettings
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
 
-#: How a wait without success ends the task: all but one are retryable, since a retry can start another job.
-_ERRORS: dict[Outcome, type[ProviderError]] = {
-    Outcome.FAILED: JobFailedError,
-    Outcome.CANCELLED: JobCancelledError,
-    Outcome.REJECTED: final(RequestRejectedError),
-    Outcome.UNREACHABLE: ServiceUnreachableError,
-    Outcome.TIMEOUT: JobTimeoutError,
-}
 #: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
 DEFAULT_TIMEOUT = timedelta(days=7)
 OnClear = Literal["new", "adopt"]
@@ -58,6 +41,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     :param deferrable: wait in the triggerer, without holding a worker.
     :param poke_interval: seconds between two polls; may be a template.
     :param use_eta: poll less often while the service says that the job takes long.
+    :param report_progress: while the task is deferred its XCom ``progress`` says how far the job is, as of the sensors.
     :param timeout: seconds to wait at the most.
     :param cancel_on_kill: cancel the job when a user ends the task while it waits. While deferred that needs Airflow
         3.3. Nugen cannot cancel: there the log says that the job continues.
@@ -81,6 +65,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         deferrable: bool = True,
         poke_interval: timedelta | float | str | XComArg = 60,
         use_eta: bool = True,
+        report_progress: bool = False,
         timeout: timedelta | float = DEFAULT_TIMEOUT,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = False,
@@ -99,6 +84,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.deferrable = deferrable
         self.poke_interval = poke_interval
         self.use_eta = use_eta
+        self.report_progress = report_progress
         self.timeout = seconds(timeout, "timeout")
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
@@ -106,9 +92,9 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.on_changed_inputs = on_changed_inputs
         #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
         #: for a connection.
-        self._cancel_target: tuple[ServiceHook, JobKind[Any], str] | None = None
+        self._cancel_target: tuple[ServiceHook, JobKind[Any], str | list[str]] | None = None
         self._killed = False
-        self._job_id: str | None = None
+        self._job_id: str | list[str] | None = None
 
     # What a subclass adds.
 
@@ -150,7 +136,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def wait(
         self,
         context: Context,
-        job_id: str,
+        job_id: str | list[str],
         kind: JobKind[Any] | None = None,
         method_name: str = "execute_complete",
     ) -> Any:
@@ -158,7 +144,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
-        :param job_id: the job.
+        :param job_id: the job, or several.
         :param kind: the kind of job, if not :attr:`kind`.
         :param method_name: the method that continues afterwards, if it waits in the triggerer.
         """
@@ -196,6 +182,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         return WaitSettings(
             poke_interval=seconds(self.poke_interval, "poke_interval"),  # type: ignore[arg-type]  # rendered by now
             use_eta=self.use_eta,
+            report_progress=self.report_progress,
             deadline=began + self.timeout,
             execution_deadline=began + self.execution_timeout.total_seconds()
             if self.deferrable and self.execution_timeout
@@ -217,11 +204,11 @@ class StartOperator(WaitsForJob, ServiceOperator):
         """Return the exception that ends the task: retryable unless the service refuses the question."""
         if result.outcome is Outcome.EXECUTION_TIMEOUT:
             return AirflowTaskTimeout(result.message)
-        return wait_error(_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
+        return wait_error(JOB_ERRORS[result.outcome], result, kind.service.name, self.conn_id, job_id)
 
     # Cancelling.
 
-    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str) -> None:
+    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str | list[str]) -> None:
         hook = self.hook_class(self.conn_id)
         try:
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
@@ -240,7 +227,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         if self.cancel_on_timeout if timed_out else self.cancel_on_kill:
             self._cancel(*target)
 
-    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str) -> None:
+    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str | list[str]) -> None:
         subject = kind.subject(job_id)
         if kind.cancel is None:
             self.log.warning("%s cannot cancel: %s continues, and may be billed.", kind.service.name, subject)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 #: Where a sensor in reschedule mode keeps what it knows between two pokes (Airflow 3.3 and later).
 STATE_KEY = "airflow_provider_nugen.wait"
-#: A rescheduled sensor is not due again within so many seconds: the scheduler fails a task that is queued again before
+#: The least seconds until a rescheduled sensor is due again: the scheduler fails a task that is queued again before
 #: it has read that the worker before has exited; see :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
 MIN_RESCHEDULE = 10.0
 
@@ -82,6 +82,9 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
     :param poke_interval: seconds between two pokes; may be a template. In reschedule mode at least ten.
     :param use_eta: poke less often while the service says that the job takes long: until it expects the end, but at
         the most ten intervals. With ``exponential_backoff`` the estimates are not used.
+    :param report_progress: while the task is deferred its XCom ``progress`` says the job's status, its progress, when
+        it is expected to end and when it was polled last; for a list of jobs how many are over, and their statuses.
+        Written when they change, at most once a minute.
     """
 
     def __init__(
@@ -90,6 +93,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         deferrable: bool = True,
         poke_interval: timedelta | float | str = 60,
         use_eta: bool = True,
+        report_progress: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(poke_interval=60 if isinstance(poke_interval, str) else poke_interval, **kwargs)
@@ -98,6 +102,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             self.poke_interval = poke_interval  # type: ignore[assignment]
         self.deferrable = deferrable
         self.use_eta = use_eta
+        self.report_progress = report_progress
         self._wait: JobWait[Any] | None = None
 
     def job_id(self, context: Context) -> object:
@@ -212,6 +217,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
             max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             ignore_failures=self.silent_fail,
             use_eta=self.use_eta,
+            report_progress=self.report_progress,
         )
         wait = self.begin(self.kind, self.job_id(context), settings, {**known, "began": began})
         for waiter in wait.waiters.values() if polled_before else ():

@@ -16,12 +16,14 @@ from airflow_provider_nugen.api.safe import safe_json
 from airflow_provider_nugen.compat import is_still_deferred, on_kill_timeout
 from airflow_provider_nugen.hooks.base import arequest
 from airflow_provider_nugen.hooks.client import AsyncClient
+from airflow_provider_nugen.metrics import TRIGGERER
+from airflow_provider_nugen.triggers.progress import ProgressReport
 from airflow_provider_nugen.waiting.result import Decision, Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
 from airflow_provider_nugen.waiting.waiter import Waiter
 
-#: No event is fired within so many seconds after the trigger began to run. The event lets the scheduler queue the task
+#: The least seconds from the trigger's begin to its event. The event lets the scheduler queue the task
 #: again; if it does so before it has read that the worker that deferred has exited, it fails the task with "state
 #: mismatch" (Airflow 3.3.2, ``scheduler_job_runner.py``: ``SCHEDULED`` is let off, ``QUEUED`` is not). On a busy
 #: machine the worker's exit and the scheduler's loop take seconds each.
@@ -104,13 +106,14 @@ class JobTrigger(BaseTrigger):
         client = AsyncClient.acquire(kind.service, self.kwargs["conn_id"])
         try:
             wait = self._begin(kind)
+            report = ProgressReport(self.task_instance, wait) if wait.settings.report_progress else None
             while (result := wait.result()) is None:
                 if len(waiters := wait.open()) == 1:
-                    await self._poll(waiters[0], client)
+                    await self._poll(waiters[0], client, report)
                 else:
                     async with asyncio.TaskGroup() as group:
                         for waiter in waiters:
-                            group.create_task(self._poll(waiter, client))
+                            group.create_task(self._poll(waiter, client, report))
             return result
         except Exception as e:
             self.log.exception("The wait broke off.")
@@ -124,7 +127,7 @@ class JobTrigger(BaseTrigger):
         finally:
             await client.release()
 
-    async def _poll(self, waiter: Waiter[Any], client: AsyncClient) -> None:
+    async def _poll(self, waiter: Waiter[Any], client: AsyncClient, report: ProgressReport | None = None) -> None:
         """Poll one job until it is over."""
         decision = Decision(sleep=waiter.first_sleep(time.time()))
         while decision.result is None:
@@ -132,14 +135,18 @@ class JobTrigger(BaseTrigger):
                 await asyncio.sleep(decision.sleep)
             call = waiter.next_call()
             try:
-                # Not kept in a variable, where it would last until the next one.
-                decision = waiter.on_response(
-                    call, await client.fetch(call, waiter.queue_timeout(time.time())), time.time()
-                )
+                response = await client.fetch(call, waiter.queue_timeout(time.time()))
+                decision = waiter.on_response(call, response, time.time())
+                TRIGGERER.polled(waiter.kind, response.status)
+                # Not kept while it sleeps.
+                del response
             except ApiError as e:
                 decision = waiter.on_error(call, e, time.time())
+                TRIGGERER.polled(waiter.kind)
             for message in decision.messages:
                 self.log.log(message.level, message.text)
+            if report is not None:
+                await report.push(time.time())
 
     async def on_kill(self) -> None:
         """

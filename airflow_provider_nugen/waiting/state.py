@@ -26,6 +26,7 @@ class WaitSettings:
     :param max_wait: the longest interval then, in seconds.
     :param ignore_failures: never give up because the status cannot be read (``silent_fail``).
     :param use_eta: poll less often while the service says that the job takes long.
+    :param report_progress: let the task have an XCom that says how far the wait is while it is deferred.
     """
 
     poke_interval: float = 60.0
@@ -35,6 +36,7 @@ class WaitSettings:
     max_wait: float | None = None
     ignore_failures: bool = False
     use_eta: bool = True
+    report_progress: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as a JSON object."""
@@ -66,6 +68,9 @@ class WaitState:
     :param progress_began: when progress was first seen, in epoch seconds.
     :param first_progress: how far the job was then, from 0 to 1.
     :param polled_before: another process has polled before, as in reschedule mode; what it found may not be known.
+    :param name: the job's name, if whoever made it has told.
+    :param listed_id: the id by which a list shows the job, if it is known.
+    :param revision: the API revision that knows the job's id, for a kind of job that is found otherwise in another.
     :param over: the job is over; its status is read once more when those that are waited for with it are over, too.
     """
 
@@ -83,6 +88,9 @@ class WaitState:
     progress_began: float | None = None
     first_progress: float | None = None
     polled_before: bool = False
+    name: str | None = None
+    listed_id: str | None = None
+    revision: str | None = None
     over: bool = False
 
     def to_json(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.models import ServiceModel
+from airflow_provider_nugen.waiting.progress import timestamp
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult, cut
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import Waiter
@@ -113,7 +114,7 @@ class JobWait(Generic[M]):
         Return in how many seconds the next poll is due.
 
         :param now: the time in epoch seconds.
-        :param spread: let the jobs that are due within so many seconds after it be polled together with it.
+        :param spread: the seconds after it within which other due jobs are polled together with it.
         """
         due = [waiter.state.due or now for waiter in self.open()]
         first = min(due, default=now)
@@ -150,6 +151,16 @@ class JobWait(Generic[M]):
         words = Counter(waiter.state.status or "not read yet" for waiter in self.waiters.values())
         counted = ", ".join(f"{count} {word}" for word, count in words.most_common())
         return f"{self._subject()}: {counted}" if counted else f"{self._subject()}: nothing to wait for"
+
+    def report(self) -> dict[str, Any]:
+        """Return how far the wait is, for people who look at the task: JSON values."""
+        if isinstance(self.job_id, str):
+            state = self.waiters[self.job_id].state
+            eta = None if state.eta is None else timestamp(state.eta)
+            return {"status": state.status, "progress": state.progress, "expected_end": eta}
+        states = [waiter.state for waiter in self.waiters.values()]
+        words = Counter(state.status or "not read yet" for state in states)
+        return {"jobs": len(states), "over": sum(state.over for state in states), "statuses": dict(words)}
 
     def result(self) -> WaitResult | None:
         """Return how the wait ended; ``None`` if it has not."""

@@ -25,7 +25,7 @@ from airflow_provider_nugen.api.errors import (
     WrongRouteError,
     retry_after_seconds,
 )
-from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, JobStatus
+from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, Described, JobKind, JobStatus
 from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting import schedule
@@ -35,23 +35,24 @@ from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 
 M = TypeVar("M", bound=ServiceModel)
 
-#: So many polls must fail in a row ...
+#: A wait gives up when this many polls in a row have failed ...
 MAX_FAILURES = 10
-#: ... and for longer than so many seconds, before the wait gives up.
+#: ... and for longer than this many seconds.
 MAX_OUTAGE = 600.0
-#: After so many 5xx in a row of the status route the detail route is asked in turn with it.
+#: After this many 5xx in a row of the status route the detail route is asked in turn with it.
 MAX_STATUS_ERRORS = 3
-#: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
+#: Seconds in which a 404 is not final, since a fresh id is not visible everywhere at once. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
-#: A key is final as refused for a wait whose job the service has shown only if all polls of so many seconds get a 401:
-#: a service that is troubled refuses right keys, too, and all of them at once. The connection is read again each time.
+#: Seconds in which all polls must be refused with 401 before a key is final as refused, for a wait whose job the
+#: service has shown: a troubled service refuses right keys, too, and all of them at once. The connection is read again
+#: each time.
 REFUSAL_HOLD = 60.0
-#: Meanwhile the key is sent again after so many seconds at the least.
+#: Seconds, at the least, until the key is sent again meanwhile.
 REFUSAL_RETRY = 5.0
-#: Many waits may have the same deadline: for so many seconds the final poll can wait for its turn.
+#: Seconds that the final poll can wait for its turn: many waits may have the same deadline.
 FINAL_POLL_PATIENCE = 30.0
-#: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
+#: Seconds after which a job in a state that leads nowhere is taken to be stuck.
 STALL_TIMEOUT = 600.0
 #: The most characters of the service's reason in a message.
 MAX_REASON = 10_000
@@ -91,11 +92,22 @@ class Waiter(Generic[M]):
     _status_call: Call[M] | None = field(default=None, init=False)
     #: The answer that the kind's supplement is asked for, and the call that it is the answer of.
     _unsupplemented: tuple[Call[M], M] | None = field(default=None, init=False)
+    #: The 404 after which the job is searched for in the kind's list; with the call and the API revision that it is of.
+    _unknown: tuple[Call[M], NotFoundError, str] | None = field(default=None, init=False)
+
+    def describe(self, described: Described) -> None:
+        """Keep what whoever made the job has told about it, unless more is known already."""
+        state = self.state
+        state.name = state.name or described.name
+        state.listed_id = state.listed_id or described.listed_id
+        state.revision = state.revision or described.revision
 
     def next_call(self) -> Call[M]:
         """Return what to ask the service next."""
         if self._unsupplemented is not None and self.kind.supplement is not None:
             return self.kind.supplement.endpoint.call(**{self.kind.id_name: self.job_id})
+        if self.kind.lookup is not None and self._looks_up:
+            return self.kind.lookup.endpoint.call()
         if self._ask_detail or self._incomplete is not None:
             return self.kind.call(self.job_id, detail=True)
         if self._status_call is None:
@@ -147,6 +159,8 @@ class Waiter(Generic[M]):
         """
         if self._unsupplemented is not None:
             return self._on_supplement(call, response, now)
+        if self._looks_up:
+            return self._on_lookup(call, response, now)
         text_hash = hash(response.body)
         if (
             self.kind.supplement is None
@@ -159,7 +173,13 @@ class Waiter(Generic[M]):
         try:
             answer = call.read(response, self.conn_id)
         except ApiError as e:
+            if isinstance(e, NotFoundError) and self.kind.lookup is not None:
+                self._unknown = call, e, response.revision
+                return Decision()
             return self.on_error(call, e, now)
+        if self.kind.lookup is not None:
+            self.state.revision = response.revision or None
+            self.state.listed_id = self.kind.lookup.listed_id(answer) or self.state.listed_id
         supplement = self.kind.supplement
         if supplement is not None and self._incomplete is None and supplement.is_wanted(answer):
             self._unsupplemented = call, answer
@@ -177,16 +197,45 @@ class Waiter(Generic[M]):
         state = self.state
         status = self.kind.read_status(answer, state.status)
         if self._incomplete is not None:
-            return self._on_detail(answer, status)
+            return self._on_detail(answer, status, now)
         messages = changes(self._subject(), status, state, now, words_only=self.one_of_many)
         messages += self._recovered(call)
         if status.state is not RUNNING:
-            if status.state is SUCCEEDED and status.missing_field and self.kind.detail:
+            if status.state is SUCCEEDED and status.missing_field and (self.kind.detail or self.kind.lookup):
                 self._incomplete = answer, status
                 return Decision(messages=tuple(messages))
-            return self._end(answer, status, messages)
+            return self._end(answer, status, messages, now)
         self._running = status
         return self._still_running(status, now, messages)
+
+    @property
+    def _looks_up(self) -> bool:
+        """Whether the kind's list is to be asked next."""
+        return self._unknown is not None or (self._incomplete is not None and self.kind.detail is None)
+
+    def _on_lookup(self, call: Call[Any], response: RawResponse, now: float) -> Decision:
+        """Decide with the list where the status endpoint does not know the job, or lacks something."""
+        assert self.kind.lookup is not None  # noqa: S101  # only called for a kind that has one
+        try:
+            listed = call.read(response, self.conn_id)
+        except ApiError as e:
+            return self.on_error(call, e, now)
+        ids = {one for one in (self.job_id, self.state.listed_id) if one}
+        found = self.kind.lookup.find(listed, ids, self.state.name)
+        if found is not None:
+            self._unknown = self._incomplete = None
+            self.state.listed_id = self.kind.lookup.listed_id(found) or self.state.listed_id
+            return self.on_answer(call, found, now)
+        return self._without_detail(now) if self._unknown is None else self._not_found(now)
+
+    def _not_found(self, now: float) -> Decision:
+        """Decide about a job that neither the status endpoint nor the list knows."""
+        assert self._unknown is not None and self.kind.lookup is not None  # noqa: S101, PT018  # only called then
+        (call, error, revision), self._unknown = self._unknown, None
+        if self.state.revision in (None, revision):
+            return self.on_error(call, error, now)
+        error.hint = self.kind.lookup.advice
+        return self._retry(call, error, now)
 
     def _on_supplement(self, call: Call[M], response: RawResponse, now: float) -> Decision:
         """Decide with what the supplement adds, or without it if it cannot be read."""
@@ -217,6 +266,10 @@ class Waiter(Generic[M]):
         if self._unsupplemented is not None:
             (status_call, answer), self._unsupplemented = self._unsupplemented, None
             return self._without_supplement(status_call, answer, error, now)
+        if self._unknown is not None:
+            if isinstance(error, ResponseError) and not (error.transient or isinstance(error, UnauthorizedError)):
+                return self._not_found(now)  # there is no list to ask
+            self._unknown = None
         state = self.state
         fresh = isinstance(error, NotFoundError) and not state.seen and self._incomplete is None
         grace = NOT_FOUND_GRACE - (now - state.began)
@@ -224,7 +277,7 @@ class Waiter(Generic[M]):
         state.refused_since = (state.refused_since or now) if refused else None
         if not (error.transient or self._is_passing(call, error, now) or (fresh and grace > 0)):
             if self._incomplete is not None:
-                return self._without_detail(error)
+                return self._without_detail(now, error)
             return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", of_status=True)
         return self._retry(call, error, now, until=grace if fresh else None)
 
@@ -241,7 +294,7 @@ class Waiter(Generic[M]):
         return False
 
     def _refusal_left(self, now: float) -> float:
-        """Return for how many seconds the key must go on being refused before that is final."""
+        """Return for how many seconds the key must be refused before that is final."""
         since = self.state.refused_since
         return REFUSAL_HOLD - (now - (now if since is None else since))
 
@@ -349,24 +402,34 @@ class Waiter(Generic[M]):
                 sleep = min(sleep, deadline - now)
         return max(sleep, 0.0)
 
-    def _on_detail(self, answer: M, status: JobStatus) -> Decision:
+    def _on_detail(self, answer: M, status: JobStatus, now: float) -> Decision:
         if status.state is SUCCEEDED and not status.missing_field:
-            return self._end(answer, status, [])
-        return self._without_detail()
+            return self._end(answer, status, [], now)
+        return self._without_detail(now)
 
-    def _without_detail(self, error: ApiError | None = None) -> Decision:
+    def _without_detail(self, now: float, error: ApiError | None = None) -> Decision:
         assert self._incomplete is not None  # noqa: S101  # only called after it was set
         answer, status = self._incomplete
         trouble = f" (reading it failed: {error.advice})" if error else ""
+        other = "detail" if self.kind.detail else "entry in the list"
         return self._finish(
             Outcome.FAILED,
-            f"is {status.status!r}, but neither its status nor its detail names a {status.missing_field}{trouble}. "
+            f"is {status.status!r}, but neither its status nor its {other} names a {status.missing_field}{trouble}. "
             "Ask the service's support what became of it.",
-            result=self.kind.result(answer, status),
+            result=self._final_status(answer, status, now),
         )
 
-    def _end(self, answer: M, status: JobStatus, messages: list[LogMessage]) -> Decision:
-        result, word = self.kind.result(answer, status), cut(status.status, MAX_REASON)
+    def _final_status(self, answer: M, status: JobStatus, now: float) -> dict[str, Any]:
+        """Build what the wait returns, with how long it and its job took."""
+        result = self.kind.result(answer, status)
+        durations = {
+            "waited_seconds": round(max(now - self.state.began, 0.0), 3),
+            "job_seconds": self.kind.job_seconds(result),
+        }
+        return {**result, **durations}
+
+    def _end(self, answer: M, status: JobStatus, messages: list[LogMessage], now: float) -> Decision:
+        result, word = self._final_status(answer, status, now), cut(status.status, MAX_REASON)
         if status.state is SUCCEEDED:
             warning = cut(status.warning, MAX_REASON)
             if warning:

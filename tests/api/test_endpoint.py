@@ -570,15 +570,17 @@ def test_any_json_becomes_what_airflow_can_carry_or_cannot_be_read(value: Any, e
         parsed = RawResponse(200, body).json()
     except ValueError:
         assert encoding in ("utf-16", "utf-32")
-        return
-    msgspec.json.encode(parsed)
+    else:
+        assert msgspec.json.encode(parsed)
 
 
 @given(st.integers(300, 599), anything)
 def test_any_error_can_be_shown_and_stored(status: int, value: Any) -> None:
     for payload in (value, {"detail": value}, {"detail": [{"loc": [value], "msg": value}]}, {"message": value}):
         error = error_of(RawResponse(status, json.dumps(payload).encode()))
-        msgspec.json.encode([str(error), error.problem, error.hint, error.context, getattr(error, "payload", None)])
+        assert msgspec.json.encode(
+            [str(error), error.problem, error.hint, error.context, getattr(error, "payload", None)]
+        )
 
 
 def test_a_body_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -592,3 +594,24 @@ def test_of_many_errors_a_few_are_shown() -> None:
     error = error_of(raw({"detail": [{"msg": f"no {n}"} for n in range(1000)]}, 422))
     assert "no 9" in error.problem
     assert "no 10" not in error.problem
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("/api/v3/evaluations/", "gateway before the service"),
+        ("https://api.nugen.in/api/v3/evaluations/", "gateway before the service"),
+        ("https://elsewhere.example/api/v3/evaluations", r"Host \(base URL\)"),
+        ("https://[", r"Host \(base URL\)"),
+        (None, r"Host \(base URL\)"),
+    ],
+)
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_is_an_error_that_says_where_it_leads_and_what_to_do(
+    status: int, location: str | None, says: str
+) -> None:
+    call = endpoints.CREATE_EVALUATION.call(model_id="m", benchmark_id="b")
+    with pytest.raises(errors.ResponseError, match=f"Redirects are not followed.*{says}") as caught:
+        call.read(RawResponse(status, b"", revision="B", location=location), "my_conn")
+    assert location is None or repr(location) in str(caught.value)
+    assert not caught.value.maybe_processed

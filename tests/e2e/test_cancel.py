@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.simulator import Simulator, run_simulator
+from airflow_provider_nugen.simulator import Simulator
 from devtools.client import AirflowApiError, Run
 from devtools.local_airflow import LocalAirflow
 from devtools.polling import wait_until
@@ -20,15 +18,10 @@ from devtools.polling import wait_until
 # One Airflow at a time.
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[1] / "example_dags"
-HOUR = {"running": 3600.0, "file_processing": 3600.0}
 #: Seconds within which anything that is waited for happens, however busy the machine is.
 TIMEOUT = 180
 #: Seconds that a slow service takes for each answer. A triggerer cancels the work of ``on_kill`` about once a second.
 SLOW_ANSWER = 5
-#: Seconds without a heartbeat after which a triggerer's triggers are given to another one.
-GIVEN_UP = 6
 
 
 def insist(call: Callable[[], Any]) -> None:
@@ -73,49 +66,35 @@ class Jobs:
 
 
 @pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    durations = {"seekr_alignment": {"pending": 0.0, "queued": 0.0, **HOUR}, "data_job": HOUR}
-    # Quick for Nugen's pipeline, endless for SeekrFlow.
-    with run_simulator(
-        api_key=f"key-{secrets.token_hex(12)}",
-        speed=30,
-        durations={kind: {word: s * 30 for word, s in words.items() if s} for kind, words in durations.items()},
-    ) as running:
-        yield running
+def simulator(endless: Simulator) -> Simulator:
+    """The services of the tasks that are ended."""
+    return endless
 
 
 @pytest.fixture(scope="module")
-def airflow(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    connections = {
-        "nugen_default": simulator.nugen_connection(),
-        "seekr_default": simulator.seekr_connection("team-e2e"),
-    }
-    home = tmp_path_factory.mktemp("cancel") / "airflow"
-    with LocalAirflow(
-        home,
-        [EXAMPLES, HERE / "dags"],
-        connections=connections,
-        triggerer_health_check_threshold=GIVEN_UP,
-    ) as running:
-        dags = ["e2e_cancel", "e2e_cancel_run", "nugen_mlops_pipeline"]
-        running.wait_for_dags(dags)
-        for dag_id in dags:
-            running.unpause(dag_id)
-        yield running
+def others(quick: Simulator) -> set[str]:
+    """The models that other tests have deployed."""
+    return {job.id for job in quick.all("deployment")}
 
 
 @pytest.fixture(scope="module")
-def pipelines(airflow: LocalAirflow, simulator: Simulator) -> list[Run]:
+def pipelines(airflow: LocalAirflow, quick: Simulator, others: set[str]) -> list[Run]:
     """The reference pipeline, meanwhile: promoted, a gate that stays closed, and an evaluation that is refused."""
-    simulator.add_fault({"action": "status", "status": 400, "operation": "create_evaluation", "times": 1})
+    quick.add_fault({"action": "status", "status": 400, "operation": "create_evaluation", "times": 1})
     dag_id = "nugen_mlops_pipeline"
+    airflow.wait_for_dags([dag_id])
+    airflow.unpause(dag_id)
     return [Run(dag_id, airflow.trigger(dag_id, {"poke_interval": 1, "margin": margin})) for margin in (-1, 0.9, 0.9)]
 
 
 @pytest.fixture(scope="module")
-def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -> dict[str, Run]:
+def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -> Iterator[dict[str, Run]]:
     """All tasks wait for their jobs."""
-    runs = {dag_id: Run(dag_id, airflow.trigger(dag_id)) for dag_id in ("e2e_cancel", "e2e_cancel_run")}
+    dag_ids = ("e2e_cancel", "e2e_cancel_run")
+    airflow.wait_for_dags(dag_ids)
+    for dag_id in dag_ids:
+        airflow.unpause(dag_id)
+    runs = {dag_id: Run(dag_id, airflow.trigger(dag_id)) for dag_id in dag_ids}
 
     def all_wait() -> bool:
         states = {
@@ -131,7 +110,9 @@ def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -
     # One whose trigger has not begun yet is not told that its task was ended.
     for task in ("deferred", "cleared", "slow_service", "moved", "moved_unpushed"):
         jobs.wait_for_polls(f"e2e_cancel.{task}[-1]", 2)
-    return runs
+    yield runs
+    for run in runs.values():
+        insist(partial(airflow.mark_run, *run, "failed"))
 
 
 def test_a_triggerer_that_hands_over_cancels_nothing(
@@ -147,13 +128,13 @@ def test_a_triggerer_that_hands_over_cancels_nothing(
 
     # It is taken for dead, another one takes over; then it wakes up and finds that its triggers are gone.
     airflow.kill_triggerer(0, signal.SIGSTOP)
-    airflow.start_triggerer()
+    other = airflow.start_triggerer()
     wait_until_polled_again()
     airflow.kill_triggerer(0, signal.SIGCONT)
     time.sleep(5)
     assert [jobs.of(name) for name in names] == [["running"]] * len(names)
     # The one that took over dies, and the first one takes its triggers back; then it restarts.
-    airflow.kill_triggerer(1, signal.SIGKILL)
+    airflow.kill_triggerer(other, signal.SIGKILL)
     wait_until_polled_again()
     airflow.restart_triggerer(0)
     wait_until_polled_again()
@@ -219,7 +200,7 @@ def test_failing_a_dag_run_cancels_its_jobs(
 
 
 def test_a_pipeline_that_does_not_promote_leaves_no_model_deployed(
-    airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]
+    airflow: LocalAirflow, quick: Simulator, others: set[str], pipelines: list[Run]
 ) -> None:
     states = airflow.wait_for_runs(pipelines, timeout=180)
     undeployed = []
@@ -236,5 +217,5 @@ def test_a_pipeline_that_does_not_promote_leaves_no_model_deployed(
         assert (tasks["undeploy"], tasks["undeployed"]) == ("success", "success")
         undeployed.append(run)
     assert list(states.values()).count("failed") == 1
-    assert len(simulator.all("deployment")) == 3
-    assert len({job.id for job in simulator.all("undeployment")}) == len(undeployed)
+    assert len({job.id for job in quick.all("deployment")} - others) == 3
+    assert len({job.id for job in quick.all("undeployment")} - others) == len(undeployed)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.simulator import Simulator, run_simulator
+from airflow_provider_nugen.simulator import Simulator
 from devtools.client import Run
 from devtools.local_airflow import LocalAirflow
 
@@ -98,29 +95,20 @@ def states(airflow: LocalAirflow, run: Run) -> str:
 
 
 @pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    at_once = {"deployment": {"PENDING": 0.0, "DEPLOYING": 0.0, "WARMING": 0.0}, "undeployment": {"PENDING": 0.0}}
-    with run_simulator(api_key=f"key-{secrets.token_hex(12)}", durations=at_once) as running:
-        for name, case in CASES.items():
-            running.add_job("alignment", name, [("READY", 0.0)])
-            if case.fault:
-                running.add_fault({**case.fault, "job_id": model_of(name)})
-        yield running
+def simulator(quick: Simulator) -> Simulator:
+    """The service, with the models of all cases, and what goes wrong with them."""
+    for name, case in CASES.items():
+        quick.add_job("alignment", name, [("READY", 0.0)])
+        if case.fault:
+            quick.add_fault({**case.fault, "job_id": model_of(name)})
+    return quick
 
 
 @pytest.fixture(scope="module")
-def airflow(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    home = tmp_path_factory.mktemp("deployed-model") / "airflow"
-    connections = {"nugen_default": simulator.nugen_connection()}
-    with LocalAirflow(home, Path(__file__).parent / "dags", connections=connections) as running:
-        running.wait_for_dags([DAG_ID])
-        running.unpause(DAG_ID)
-        yield running
-
-
-@pytest.fixture(scope="module")
-def runs(airflow: LocalAirflow) -> dict[str, Run]:
+def runs(airflow: LocalAirflow, simulator: Simulator) -> dict[str, Run]:
     """Run all cases at the same time, to their ends."""
+    airflow.wait_for_dags([DAG_ID])
+    airflow.unpause(DAG_ID)
     started = {
         name: Run(DAG_ID, airflow.trigger(DAG_ID, {"model_id": model_of(name), **case.conf}, run_id=name))
         for name, case in CASES.items()

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import secrets
 import signal
 import sqlite3
-from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.simulator import Simulator, run_simulator
+from airflow_provider_nugen.simulator import Simulator
 from devtools.client import Run
 from devtools.local_airflow import LocalAirflow
 from devtools.polling import wait_until
 
+from .conftest import WRONG_KEY
+
 # One Airflow at a time.
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
 
-HERE = Path(__file__).parent
-EXAMPLES = HERE.parents[1] / "example_dags"
 #: The jobs that tests/e2e/dags waits for, and how many seconds they take.
 JOBS = {
     "good": [("PROCESSING", 30.0), ("READY", 0.0)],
@@ -29,48 +25,17 @@ JOBS = {
     "bad": [("PROCESSING", 3600.0), ("READY", 0.0)],
     "endless": [("PROCESSING", 3600.0), ("READY", 0.0)],
 }
-KEY = f"key-{secrets.token_hex(12)}"
-WRONG_KEY = f"wrong-{secrets.token_hex(12)}"
 
 
 @pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with run_simulator(api_key=KEY, speed=60) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def airflow(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
-    connections = {
-        "nugen_default": simulator.nugen_connection(),
-        "nugen_wrong_key": {**simulator.nugen_connection(), "password": WRONG_KEY},
-        "seekr_default": simulator.seekr_connection("team-e2e"),
-    }
-    home = tmp_path_factory.mktemp("e2e") / "airflow"
-    with LocalAirflow(home, [EXAMPLES, HERE / "dags"], connections=connections) as running:
-        running.wait_for_dags(["e2e_waits", "nugen_alignment_pipeline", "seekr_alignment"])
-        assert _processes_of(home)
-        yield running
-    assert _processes_of(home) == []
-
-
-def _processes_of(home: Path) -> list[str]:
-    """List the processes that this Airflow has started, those of its tasks included."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"AIRFLOW_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append((process / "cmdline").read_text().replace("\0", " "))
-    return found
-
-
-@pytest.fixture(scope="module")
-def runs(airflow: LocalAirflow, simulator: Simulator) -> dict[str, Run]:
+def runs(airflow: LocalAirflow, quick: Simulator) -> dict[str, Run]:
     """Run everything; kill the triggerer while waits are deferred."""
     for job_id, stages in JOBS.items():
-        simulator.add_job("alignment", job_id, stages)
+        quick.add_job("alignment", job_id, stages)
     runs = {}
-    for dag_id in ("e2e_waits", "nugen_alignment_pipeline", "seekr_alignment"):
+    dag_ids = ["e2e_waits", "nugen_alignment_pipeline", "seekr_alignment"]
+    airflow.wait_for_dags(dag_ids)
+    for dag_id in dag_ids:
         airflow.unpause(dag_id)
         runs[dag_id] = Run(dag_id, airflow.trigger(dag_id, {"poke_interval": 1} if dag_id != "e2e_waits" else None))
 
@@ -80,8 +45,8 @@ def runs(airflow: LocalAirflow, simulator: Simulator) -> dict[str, Run]:
 
     wait_until(lambda: len(deferred()) >= 4, 180, lambda: f"only {deferred()} are deferred", check=airflow.check)
     airflow.kill_triggerer(0, signal.SIGKILL)
-    simulator.fail_job("bad", "CUDA out of memory")
-    airflow.start_triggerer()
+    quick.fail_job("bad", "CUDA out of memory")
+    airflow.restart_triggerer(0)
     airflow.wait_for_runs(list(runs.values()), timeout=240)
     return runs
 
@@ -156,16 +121,19 @@ def test_a_job_that_was_done_never_defers(airflow: LocalAirflow, runs: dict[str,
     assert "DEFERRED" in airflow.task_log(*runs["e2e_waits"], "deferred")
 
 
-def test_the_keys_are_nowhere_but_in_the_encrypted_connections(airflow: LocalAirflow, runs: dict[str, Run]) -> None:
+def test_the_keys_are_nowhere_but_in_the_encrypted_connections(
+    airflow: LocalAirflow, quick: Simulator, endless: Simulator, runs: dict[str, Run]
+) -> None:
     places = [path for path in airflow.home.rglob("*") if path.is_file()]
     assert any("task_id=deferred" in str(path) for path in places)
     assert any(b"nugen_wrong_key" in path.read_bytes() for path in places if path.suffix == ".log")
-    for key in (KEY, WRONG_KEY):
+    for key in (quick.api_key, endless.api_key, WRONG_KEY):
         assert [path for path in places if key.encode() in path.read_bytes()] == []
     with sqlite3.connect(airflow.home / "airflow.db") as database:
         rows = database.execute("SELECT conn_id, is_encrypted, length(password) FROM connection").fetchall()
-    assert {conn_id for conn_id, encrypted, length in rows if encrypted and length > len(KEY)} == {
+    assert {conn_id for conn_id, encrypted, length in rows if encrypted and length > len(WRONG_KEY)} == {
         "nugen_default",
         "nugen_wrong_key",
         "seekr_default",
+        "seekr_endless",
     }

@@ -98,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
         self.close_connection = answer.length is not None
 
-    do_GET = do_POST = do_DELETE = do_CONNECT = answer
+    do_GET = do_POST = do_PUT = do_DELETE = do_CONNECT = answer
 
     def log_message(self, *args: Any) -> None:
         """Answer nothing."""

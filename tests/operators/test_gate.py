@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 from requests_mock import Mocker
 
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
-from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError
+from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError, NotReadyError
 from airflow_provider_nugen.operators.nugen import EvaluationGateOperator
 
 from .support import Life
@@ -82,8 +82,8 @@ SWAPPED = {"base_model": RESULTS["eval_model"], "eval_model": RESULTS["base_mode
 @pytest.mark.parametrize("reverse", [False, True], ids=["as evaluated", "models swapped"])
 def test_the_verdict_is_that_of_the_two_models_own_metrics(gate: Gate, slots: Any, reverse: bool) -> None:
     # Of the recorded models one answers correctly more often, the other one more relevantly.
-    ours, theirs = (BASE, MODEL) if reverse else (MODEL, BASE)
-    results = {**RESULTS, **slots, "model_id": ours, "model_id_2": theirs}
+    first, second = (BASE, MODEL) if reverse else (MODEL, BASE)
+    results = {**RESULTS, **slots, "model_id": first, "model_id_2": second}
     better = gate(results, "binary_correctness_mean > baseline").run()
     assert (better.ending is None) is not reverse
     other = gate(results, "answer_relevance_mean > baseline").run()
@@ -189,3 +189,23 @@ def test_a_failed_evaluation_never_has_results(
         assert "no GPU" in str(run.error)
     else:
         assert "not completed yet" in str(run.error)
+
+
+@pytest.mark.parametrize(("threshold", "begins"), [("0.9", "**Passed**"), ("1.1", "**Not passed**")])
+def test_the_report_is_there_whether_it_is_open_or_closed(gate: Gate, threshold: str, begins: str) -> None:
+    run = gate(RESULTS, f"binary_correctness_mean >= {threshold}").run()
+    assert run.xcoms["report"].startswith(f"{begins}: model {MODEL!r}")
+    assert f"| binary_correctness_mean >= {threshold} |" in run.xcoms["report"]
+
+
+@pytest.mark.parametrize(("word", "error"), [("FAILED", JobFailedError), ("PROCESSING", NotReadyError)])
+def test_a_status_endpoint_that_keeps_failing_is_helped_out_by_the_detail(
+    gate: Gate, requests_mock: Mocker, word: str, error: type[Exception]
+) -> None:
+    evaluation = gate({}, "binary_correctness_mean >= 0.9")
+    requests_mock.get(f"{HOST}/api/v3/evaluations/e-1/results", status_code=400, json={"detail": "Not completed yet"})
+    requests_mock.get(f"{HOST}/api/v3/evaluations/e-1/status", status_code=500, text="Internal Server Error")
+    requests_mock.get(f"{HOST}/api/v3/evaluations/e-1", json={"evaluation_id": "e-1", "status": word})
+    run = evaluation.run()
+    assert isinstance(run.error, error)
+    assert isinstance(run.error, AirflowFailException) is (word == "FAILED")

@@ -12,7 +12,12 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_nugen.compat import AirflowFailException
-from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError, NotReadyError
+from airflow_provider_nugen.exceptions import (
+    InvalidArgumentError,
+    JobFailedError,
+    NotReadyError,
+    ServiceUnreachableError,
+)
 from airflow_provider_nugen.operators import files as files_module
 from airflow_provider_nugen.operators.nugen import (
     CreateBenchmarkOperator,
@@ -193,6 +198,17 @@ def test_a_document_that_is_in_no_list_is_taken_to_be_ready(
     assert not isinstance(run.error, AirflowFailException)
 
 
+def test_the_list_helps_out_while_the_status_of_documents_is_unwell(service: Service, key: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    service.world.add_job("document", "d-1", [Stage("READY")], inputs={"name": "a.txt", "task_id": "t-1"})
+    service.fault("status", "document_status", status=500, times=None)
+    run = upload(tmp_path / "a.txt", key).run()
+    assert (run.value[0]["ready"], run.xcoms["document_ids"]) == (True, ["d-1"])
+    # What is not known is not taken to be ready then.
+    service.fault("status", "list_documents", status=403)
+    assert isinstance(upload(tmp_path / "a.txt", key).run().error, ServiceUnreachableError)
+
+
 @pytest.mark.parametrize(
     ("files", "says"),
     [([], "pass at least one file"), (None, "pass at least one file"), ("['a.txt']", "text, not a list"), (5, "is 5")],
@@ -274,6 +290,20 @@ def test_all_files_are_checked_before_the_first_is_sent(
         assert is_final(run)
         assert says in str(run.error)
     assert service.asked("upload_documents") == 0
+
+
+def test_a_file_that_is_uploaded_need_not_be_there_for_the_retry(service: Service, key: str, tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file in files:
+        file.write_text(file.name)
+    service.world.add_fault({"action": "status", "status": 500, "operation": "upload_documents", "skip": 1})
+    life = upload(files, key)
+    assert is_retryable(life.run())
+    service.world.clear_faults()
+    files[0].unlink()
+    assert life.run().value == [item(service, "a.txt"), item(service, "b.txt")]
+    files[1].unlink()
+    assert is_final(upload(files[1:], key).run())
 
 
 def test_the_limit_is_the_services() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -168,3 +169,130 @@ def test_demoting_waits_until_it_is_inactive(service: Service, key: str) -> None
     assert "Active" in str(run.error)
     service.world.override_job(deployment_id)
     assert demotion(deployment_id, key).run().value["status"] == "Inactive"
+
+
+# What another task has created.
+
+
+def teardown(deploy: Life, key: str, state: str = "failed", **arguments: Any) -> Life:
+    """Make the task that demotes what another task of its run has created."""
+    fields = {"created_by": "deploy", "poke_interval": POKE, "timeout": 20, **arguments}
+    task = Life(lambda: SeekrDemoteDeploymentOperator(task_id="demote", retries=3, **fields), key)
+    task.began = deploy.began
+    task.ti = Teardown(task.ti, deploy, state)  # type: ignore[assignment]
+    return task
+
+
+class Teardown:
+    """A task instance that sees another one of its run: its state, and its XComs."""
+
+    def __init__(self, ti: Any, deploy: Life, state: str) -> None:
+        self.__dict__.update(ti.__dict__, own=ti, deploy=deploy, state=state)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.own, name)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int) -> Any:
+        return (self.deploy.ti.xcoms if task_ids == "deploy" else self.xcoms).get(key)
+
+    def get_task_states(self, dag_id: str, *, task_ids: list[str], run_ids: list[str]) -> Any:
+        assert (task_ids, run_ids) == (["deploy"], ["a_run"])
+        return {"a_run": {"deploy": self.state}}
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_what_another_task_created_is_demoted(service: Service, key: str, deferrable: bool) -> None:
+    deploy = life(service, key)
+    deployment_id = deploy.run().xcoms["deployment_id"]
+    for _ in range(2):
+        run = teardown(deploy, key, "success", deferrable=deferrable).run()
+        assert (run.value["status"], run.xcoms["deployment_id"]) == ("Inactive", deployment_id)
+        assert active(service) == []
+
+
+@pytest.mark.parametrize("names", ["whole", "truncated", "lower", "suffixed"])
+def test_also_if_that_task_died_before_it_knew_the_id(
+    make_service: Callable[..., Service], key: str, names: str
+) -> None:
+    service = make_service(speed=QUICK, list_names=names)
+    other = life(service, key)
+    other.began += timedelta(seconds=1)  # another run: its deployment is not touched
+    (kept,) = [other.run().xcoms["deployment_id"]]
+    deploy = life(service, key)
+    deploy.run()
+    deploy.ti.xcoms.clear()
+    run = teardown(deploy, key).run()
+    assert run.value["status"] == "Inactive"
+    assert active(service) == [kept]
+
+
+def test_also_what_it_created_before_it_was_cleared(service: Service, key: str) -> None:
+    deploy = life(service, key, memory=False)
+    first = deploy.run().xcoms["deployment_id"]
+    deploy.clear()
+    deploy.ti.try_number, deploy.store = 0, None
+    second = deploy.run().xcoms["deployment_id"]
+    assert active(service) == [first, second]
+    run = teardown(deploy, key, "success").run()
+    assert sorted(run.xcoms["deployment_ids"]) == sorted([first, second])
+    assert active(service) == []
+
+
+def test_one_that_is_listed_late_is_found(
+    make_service: Callable[..., Service], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service(visible_after=0.5)
+    monkeypatch.setattr(SeekrDemoteDeploymentOperator, "lookup_delays", (0.0, 0.6))
+    deploy = life(service, key)
+    deploy.run()
+    deploy.ti.xcoms.clear()
+    assert teardown(deploy, key).run().value["status"] == "Inactive"
+    assert service.asked("seekr_list_deployments") == 2
+    assert active(service) == []
+
+
+def test_a_list_that_hides_names_is_doubt_that_names_the_candidates(
+    make_service: Callable[..., Service], key: str
+) -> None:
+    service = make_service(speed=QUICK, list_names="missing")
+    deploy = life(service, key)
+    deploy.run()
+    deployment_id = deploy.ti.xcoms.pop("deployment_id")
+    run = teardown(deploy, key).run()
+    assert is_final(run)
+    assert repr(deployment_id) in str(run.error)
+    assert "may be billed" in str(run.error)
+    deploy.ti.xcoms["deployment_id"] = deployment_id
+    assert teardown(deploy, key).run().value["status"] == "Inactive"
+
+
+@pytest.mark.parametrize("state", ["skipped", "upstream_failed"])
+def test_a_task_that_never_ran_has_created_nothing(service: Service, key: str, state: str) -> None:
+    run = teardown(life(service, key), key, state).run()
+    assert run.value == {}
+    assert service.world.requests == []
+
+
+def test_a_task_that_failed_before_it_created_anything_has_left_nothing(service: Service, key: str) -> None:
+    assert teardown(life(service, key), key).run().value == {}
+    assert service.asked("seekr_list_deployments") == 2
+
+
+def test_a_list_that_cannot_be_read_hides_nothing_that_is_known(service: Service, key: str) -> None:
+    deploy = life(service, key)
+    deploy.run()
+    deployment_id = deploy.ti.xcoms.pop("deployment_id")
+    service.world.add_fault({"action": "status", "status": 500, "operation": "seekr_list_deployments", "times": 9})
+    assert is_retryable(teardown(deploy, key).run())
+    deploy.ti.xcoms["deployment_id"] = deployment_id
+    assert teardown(deploy, key).run().value["status"] == "Inactive"
+    assert active(service) == []
+
+
+@pytest.mark.parametrize("arguments", [{}, {"deployment_id": "d-1", "created_by": "deploy"}])
+def test_it_is_told_what_to_demote_in_one_way(arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="either deployment_id or created_by"):
+        SeekrDemoteDeploymentOperator(task_id="demote", **arguments)

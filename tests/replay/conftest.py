@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from operators.support import unhurried
-from sensors.support import logs, no_scheduler, quick_polls, quick_retries
+from sensors.support import hurry, logs, no_scheduler, quick_polls, quick_retries
 
 from airflow_provider_nugen.operators.model import ModelOperator
 
 from .recordings import Call
 from .server import Replay, serve
 
-__all__ = ["logs", "no_scheduler", "quick_polls", "quick_retries", "unhurried"]
+__all__ = ["hurry", "logs", "no_scheduler", "quick_polls", "quick_retries", "unhurried"]
 
 
 @pytest.fixture(autouse=True)

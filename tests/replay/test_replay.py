@@ -184,11 +184,8 @@ def test_the_names_of_the_demos_do_not_exist(replay: Start, key: str) -> None:
     assert "binary_correctness_mean" in str(failed.error)
 
 
-@pytest.mark.usefixtures("quick_retries")
-def test_a_move_to_revision_c_while_documents_are_processed(
-    replay: Start, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider_nugen.waiting.waiter.NOT_FOUND_GRACE", 0.1)
+@pytest.mark.usefixtures("hurry")
+def test_a_move_to_revision_c_that_knows_neither_the_task_nor_a_list(replay: Start, key: str, tmp_path: Path) -> None:
     (tmp_path / "handbook.txt").write_text("text")
     task = Life(lambda: UploadDocumentsOperator(task_id="t", files=[str(tmp_path / "handbook.txt")], **WAITS), key)
     # The answer to the upload is revision B's; C knows nothing of its task, but the name of the file.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -11,19 +14,15 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseSensorOperator
 
-try:
-    from airflow.serialization.serialized_objects import DagSerialization
-except ImportError:  # Airflow 3.1
-    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
-
 from airflow_provider_nugen.compat import AirflowException
 from airflow_provider_nugen.exceptions import InvalidArgumentError, RequestRejectedError, final
 from airflow_provider_nugen.sensors import nugen, seekr
 from airflow_provider_nugen.sensors.base import JobSensor
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, EvaluationStatusSensor
 from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor
+from airflow_provider_nugen.waiting.state import WaitSettings
 
-from .harness import MODES, Store, TaskInstance, run
+from .harness import MODES, Store, TaskInstance, run, stored
 from .support import SHORT, Service
 
 #: Every sensor of the provider.
@@ -212,7 +211,12 @@ def test_a_dag_with_a_sensor_can_be_stored(cls: type[JobSensor]) -> None:
     arguments = {kind_of(cls).id_name: "{{ params.x }}", "poke_interval": "{{ params.y }}"}
     with DAG("a_dag", schedule=None) as dag:
         cls(task_id="wait", **arguments)
-    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    (task,) = stored["dag"]["tasks"]
+    (task,) = json.loads(stored(dag))["dag"]["tasks"]
     assert task["__var"]["_is_sensor"]
     assert task["__var"]["poke_interval"] == "{{ params.y }}"
+
+
+def test_every_setting_of_a_wait_is_set_by_an_argument_of_the_sensor() -> None:
+    calls = [node for node in ast.walk(ast.parse(inspect.getsource(JobSensor))) if isinstance(node, ast.Call)]
+    (call,) = [call for call in calls if isinstance(call.func, ast.Name) and call.func.id == WaitSettings.__name__]
+    assert {keyword.arg for keyword in call.keywords} == {field.name for field in fields(WaitSettings)}

@@ -21,7 +21,7 @@ from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor, SeekrData
 from .harness import MODES, run
 from .support import SHORT, Service
 
-#: Sensor, its own arguments, the kind of the simulated job, its life, and what is handed on beside the status.
+#: Sensor, its own arguments, the kind of the simulated job, its life, and what is pushed beside the status.
 SENSORS: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...], dict[str, str]]] = {
     "alignment": (
         AlignmentStatusSensor,
@@ -90,7 +90,7 @@ SENSORS: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...], dict[str, st
 
 
 @pytest.mark.parametrize("name", SENSORS)
-def test_all_modes_hand_on_the_same(service: Service, key: str, name: str) -> None:
+def test_all_modes_push_the_same(service: Service, key: str, name: str) -> None:
     cls, own, kind, life, ids = SENSORS[name]
     arguments = {"task_id": "wait", "poke_interval": SHORT, "use_eta": False, **own}
     # What differs from request to request: the times of Nugen's envelopes, and when a data job was updated.
@@ -107,6 +107,8 @@ def test_all_modes_hand_on_the_same(service: Service, key: str, name: str) -> No
         done_later.append(later)
         done_before.append(before)
     assert [len(later.deferrals) for later in done_later] == [1, 0, 0]
+    # How long a wait took is its own.
+    assert all(done.xcoms["return_value"].pop("waited_seconds") >= 0 for done in (*done_later, *done_before))
     expected = done_later[0].xcoms
     assert {name: value for name, value in expected.items() if name != "return_value"} == ids
     assert expected["return_value"].items() >= {"status": life[-1], "state": "SUCCEEDED", **ids}.items()

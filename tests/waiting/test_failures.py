@@ -146,7 +146,7 @@ def test_a_connection_that_is_gone_ends_a_wait_for_a_job_that_was_never_seen() -
 
 PASSING = [
     TRANSPORT,
-    errors.UnreadableResponseError("HTTP 200, but the body cannot be used: it is no JSON."),
+    errors.UnreadableResponseError("HTTP 200, but the body cannot be used: it is not JSON."),
     *map(http, (408, 425, 429, 500, 502, 503, 504)),
 ]
 
@@ -401,7 +401,7 @@ def test_a_retry_after_is_obeyed_by_one_who_takes_the_wait_over(rand: float) -> 
     assert again.first_sleep(T0 + 4000) <= 60
 
 
-def test_a_failure_count_goes_on_where_it_was() -> None:
+def test_a_failure_count_continues_where_it_was() -> None:
     wait = waiter()
     feed(wait, *((after * 100.0, TRANSPORT) for after in range(MAX_FAILURES - 1)))
     again = waiter(state=WaitState.from_json(json.loads(json.dumps(wait.state.to_json()))))

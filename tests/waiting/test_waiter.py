@@ -161,7 +161,7 @@ def test_a_wait_that_is_taken_over_keeps_its_deadline_and_its_last_status() -> N
     assert "last status 'PROCESSING'" in ending.message
 
 
-def test_without_deadlines_a_wait_goes_on() -> None:
+def test_without_deadlines_a_wait_continues() -> None:
     assert tell(waiter(), "PROCESSING", 10 * 365 * 86400).result is None
 
 

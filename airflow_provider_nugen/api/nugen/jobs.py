@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus
+from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus, Lookup
 from airflow_provider_nugen.api.nugen import endpoints
+from airflow_provider_nugen.api.nugen.documents import describe, find_listed
 from airflow_provider_nugen.api.nugen.models import (
     AlignmentStatus,
     BenchmarkStatus,
@@ -113,9 +114,12 @@ def _read_evaluation(answer: EvaluationStatus, job_status: JobStatus, previous: 
     return replace(job_status, progress=answer.progress, eta_seconds=answer.eta_seconds, reason=answer.error or "")
 
 
-def _read_simple_status(
-    answer: DocumentStatus | BenchmarkStatus, job_status: JobStatus, previous: str | None
-) -> JobStatus:
+def _read_document(answer: DocumentStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
+    lacks_id = job_status.state is SUCCEEDED and answer.may_be_task and not answer.document_id
+    return replace(job_status, reason=answer.error or "", missing_field="document_id" if lacks_id else "")
+
+
+def _read_benchmark(answer: BenchmarkStatus, job_status: JobStatus, previous: str | None) -> JobStatus:
     return replace(job_status, reason=answer.error or "")
 
 
@@ -136,6 +140,9 @@ ALIGNMENT = JobKind(
     detail=endpoints.ALIGNMENT_DETAIL,
     status_map=_TRAINING | dict.fromkeys((*_TRAINED, "EVALUATED"), SUCCEEDED) | _ENDED,
     xcom_keys=("model_id", "evaluation_id"),
+    fact_keys=("base_model", "document_ids", "performance_metrics"),
+    name_key="alignment_name",
+    time_keys=("created_date", "completed_date"),
     interpret=_read_training,
 )
 
@@ -148,6 +155,9 @@ EVALUATED_ALIGNMENT = JobKind(
     detail=endpoints.ALIGNMENT_DETAIL,
     status_map=_TRAINING | dict.fromkeys(_TRAINED, RUNNING) | {"EVALUATED": SUCCEEDED} | _ENDED,
     xcom_keys=("model_id", "evaluation_id"),
+    fact_keys=("base_model", "document_ids", "performance_metrics"),
+    name_key="alignment_name",
+    time_keys=("created_date", "completed_date"),
     interpret=_read_evaluated_alignment,
 )
 
@@ -168,6 +178,7 @@ EVALUATION = JobKind(
     )
     | _ENDED,
     xcom_keys=("evaluation_id",),
+    fact_keys=("benchmark_id", "total_questions"),
     interpret=_read_evaluation,
 )
 
@@ -216,7 +227,15 @@ DOCUMENT = JobKind(
     status=endpoints.DOCUMENT_STATUS,
     status_map=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
     xcom_keys=("document_id",),
-    interpret=_read_simple_status,
+    lookup=Lookup(
+        endpoint=endpoints.LIST_DOCUMENTS,
+        find=find_listed,
+        listed_id=lambda answer: answer.document_id,
+        describe=describe,
+        advice="The id was given out in another API revision than the service speaks now. Pass what "
+        "UploadDocumentsOperator returned (document_id=upload.output): a document is found by its file's name, too.",
+    ),
+    interpret=_read_document,
 )
 
 BENCHMARK = JobKind(
@@ -226,7 +245,7 @@ BENCHMARK = JobKind(
     status=endpoints.BENCHMARK_STATUS,
     status_map=_TRAINING | _words(READY=SUCCEEDED, COMPLETED=SUCCEEDED) | _ENDED,
     xcom_keys=("benchmark_id",),
-    interpret=_read_simple_status,
+    interpret=_read_benchmark,
 )
 
 

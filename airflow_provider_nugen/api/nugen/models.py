@@ -181,7 +181,7 @@ def read_model_id(payload: object) -> str | None:
     """
     Read the answer to deploy and undeploy: a bare JSON string, or ``{"model_id": "..."}``; both occur.
 
-    Anything else is no reason to send again what the service has accepted.
+    Anything else does not justify sending again what the service has accepted.
     """
     model_id = payload.get("model_id") if isinstance(payload, dict) else payload
     return model_id if isinstance(model_id, str) else None
@@ -193,6 +193,17 @@ class DocumentStatus(NugenModel):
     status: str
     document_id: str | None = None
     error: str | None = None
+    #: The status may be that of a task, whose id is not the document's.
+    may_be_task: bool = Field(default=False, exclude=True)
+
+
+def read_document_task(payload: object) -> DocumentStatus:
+    """
+    Read revision B's status of a document, whose id is that of a task, or perhaps the document's.
+
+    :raises ValueError: if it is not an object, or has no status.
+    """
+    return DocumentStatus.read(payload).model_copy(update={"may_be_task": True})
 
 
 def read_document(payload: object) -> DocumentStatus:
@@ -212,6 +223,7 @@ class ListedDocument(NugenModel):
     """A document as the list shows it."""
 
     document_id: str = Field(validation_alias=AliasChoices("document_id", "id", "documentId"))
+    filename: str | None = _names("filename", "name", "fileName")
     status: str = ""
 
 

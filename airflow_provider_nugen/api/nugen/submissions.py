@@ -89,8 +89,8 @@ BENCHMARK_UPLOAD = Submission(
 )
 
 
-# Deployments have no ids of their own: a model is deployed or not. In revision B their times are not theirs, so nothing
-# is decided by times.
+# Deployments have no ids of their own: a model is deployed or not. In revision B their times are those of another
+# job, so nothing is decided by times.
 
 
 def current_status(problem: str) -> str | None:
@@ -114,6 +114,11 @@ _IS_DEPLOYED = re.compile(
     r"|deployment\W+(?:is\W+|has\W+)?already\b)",
     re.IGNORECASE,
 )
+
+
+def is_about_deployment(problem: str) -> bool:
+    """Return whether a refusal says anything of deployments or of the model's status."""
+    return "deploy" in problem.lower() or current_status(problem) is not None
 
 
 def says_deployed(problem: str) -> bool:
@@ -151,11 +156,14 @@ def is_undeployed(undeployment: models.TaskStatus | None, deployment: models.Tas
     if not _stands(deployment):
         return True
     # A deployment that is over does not say whether it was before the undeployment.
-    return (
-        undeployment is not None
-        and undeployment.status.upper() in ("PENDING", "UNDEPLOYING")
-        and (deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is SUCCEEDED)
+    return is_torn_down(undeployment) and (
+        deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is SUCCEEDED
     )
+
+
+def is_torn_down(undeployment: models.TaskStatus | None) -> bool:
+    """Return whether a model is being undeployed, by the status of its undeployment."""
+    return undeployment is not None and undeployment.status.upper() in ("PENDING", "UNDEPLOYING")
 
 
 def _stands(deployment: models.TaskStatus | None) -> bool:

@@ -107,12 +107,12 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
         return self._run(context, job_id)
 
     def files_ready(self, context: Context, event: dict[str, Any]) -> Any:
-        """Go on when the trigger found the files processed."""
+        """Continue when the trigger found the files processed."""
         self.finish(jobs.DATA_JOB_FILES, WaitResult.from_event(event), context)
         return self._run(context, str(self.job_id(context)))
 
     def on_trigger_failure(self, error: Exception, context: Context) -> Any:
-        """Go on when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
+        """Continue when the trigger was lost or too late; Airflow does not say which of the two waits it was."""
         kind = jobs.DATA_JOB_FILES
         result = self.final_poll(kind, error, context)
         if result.outcome is Outcome.SUCCEEDED:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
+from airflow_provider_nugen.api.submission import JobList, ListCall, ListedJob, ListReader
+from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, final
 from airflow_provider_nugen.operators.base import invalid, text
+from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.operators.start import StartOperator
@@ -136,31 +139,50 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
     """
     Demote a deployment, which ends its costs. One that is inactive already is a success.
 
-    So running the task again does no harm. By default the task waits until the deployment is inactive.
+    So it is safe to run the task again. By default the task waits until the deployment is inactive.
 
     XComs: ``return_value`` and ``deployment_id``.
 
     :param deployment_id: the deployment, as ``SeekrCreateDeploymentOperator`` returned it.
+    :param created_by: instead of it, the id of the task of this run that created the deployment by
+        ``SeekrCreateDeploymentOperator`` without a ``name``: what it has created is demoted also if that task died
+        before it knew the id, since it is found by its generated name. If there is nothing, that is a success.
     :param wait_for_completion: wait until it is inactive.
     :param seekr_conn_id: the Airflow connection.
     """
 
     kind = jobs.DEMOTION
-    template_fields: Sequence[str] = ("deployment_id", "seekr_conn_id", "poke_interval")
+    template_fields: Sequence[str] = ("deployment_id", "created_by", "seekr_conn_id", "poke_interval")
 
-    def __init__(self, *, deployment_id: TextArg, wait_for_completion: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        deployment_id: TextArg | None = None,
+        created_by: str | None = None,
+        wait_for_completion: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(wait_for_completion=wait_for_completion, **kwargs)
         self.deployment_id = deployment_id
+        self.created_by = created_by
+        if (deployment_id is None) == (created_by is None):
+            raise ValueError("pass either deployment_id or created_by")
 
-    def start(self, context: Context) -> str:
-        """Demote the deployment, unless it is inactive; see :meth:`.StartOperator.start`."""
-        deployment_id = text(self.deployment_id, "deployment_id")
+    def execute(self, context: Context) -> Any:
+        """Demote the deployment, and wait until it is inactive if so told."""
         with self.session():
             try:
-                self._demote(deployment_id)
+                ids = self._deployments(context)
+                for deployment_id in ids:
+                    self._demote(deployment_id)
             except ApiError as e:
                 raise self.failed(e) from None
-        return deployment_id
+        if not ids:
+            self.log.info("Task %r has created no deployment: there is nothing to demote.", self.created_by)
+            return {}
+        job_id: str | list[str] = ids[0] if len(ids) == 1 else ids
+        pushed = self.push_xcoms(context, {"deployment_id": job_id})
+        return self.wait(context, job_id) if self.wait_for_completion else pushed
 
     def _demote(self, deployment_id: str) -> None:
         try:
@@ -173,6 +195,58 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
         else:
             self.log.info("Demoted deployment %r: %s.", deployment_id, deployment.status)
 
+    # What another task has created.
+
+    def _deployments(self, context: Context) -> list[str]:
+        """Return which deployments to demote."""
+        if self.created_by is None:
+            return [text(self.deployment_id, "deployment_id")]
+        ti, created_by = context["ti"], self.created_by
+        pushed = ti.xcom_pull(task_ids=created_by, key="deployment_id", map_indexes=ti.map_index)
+        known = [pushed] if isinstance(pushed, str) else []
+        if not known and _never_ran(context, created_by):
+            return []
+        key, found = TaskIdentity(context, created_by).task_key, JobList()
+        nameless: list[ListedJob] = []
+        for delay in (0.0,) if known else self.lookup_delays:
+            time.sleep(delay)
+            try:
+                found = self._listed()
+            except ApiError as e:
+                if not known:
+                    raise
+                self.log.warning("What else task %r may have created is not known: %s", self.created_by, e)
+                return known
+            standing = [job for job in found.jobs if not job.read_status(jobs.DEPLOYMENT).is_terminal_failure]
+            own = [job.job_id for job in standing if key in (job.name or "").lower()]
+            if ids := list(dict.fromkeys([*known, *own])):
+                return ids
+            nameless = [job for job in standing if not job.name]
+        if found.incomplete or nameless:
+            doubt = found.incomplete or "it hides names"
+            raise final(PossibleDuplicateJobError)(
+                f"Task {self.created_by!r} may have created a deployment, which may be billed. The list of deployments "
+                f"does not tell, since {doubt}. These have no name: {', '.join(map(str, nameless)) or 'none'}. Search "
+                "for it in SeekrFlow, and demote it there.",
+                service=self.hook.service.name,
+                conn_id=self.conn_id,
+            )
+        return []
+
+    def _listed(self) -> JobList:
+        reader = ListReader(submissions.DEPLOYMENT)
+        while (offset := reader.next_offset) is not None:
+            call = endpoints.LIST_DEPLOYMENTS.call(limit=submissions.DEPLOYMENT.page, offset=offset)
+            reader.add(self.hook.request(ListCall.of(call)))
+        return reader.result()
+
     def _cancel(self, *args: Any) -> None:
         """Let it continue: that a deployment is demoted is what ends its costs."""
         self.log.info("%s continues.", self.kind.subject(self._job_id))
+
+
+def _never_ran(context: Context, task_id: str) -> bool:
+    """Return whether a task of this run was left out, so that it cannot have sent anything."""
+    ti = context["ti"]
+    states = ti.get_task_states(ti.dag_id, task_ids=[task_id], run_ids=[ti.run_id]).get(ti.run_id, {})
+    return bool(states) and set(states.values()) <= {"skipped", "upstream_failed", "removed"}

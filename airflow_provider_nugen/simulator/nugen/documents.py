@@ -87,7 +87,8 @@ class Documents:
         now, name = self.service.now(), str(job.inputs.get("name") or f"{job.id}.txt")
         return {
             "id": job.id,
-            "filename": self.world.list_name(job, name),
+            # By its name the service knows a document again, so a list shows all of it.
+            "filename": name,
             "type": mimetypes.guess_type(name)[0] or "text/plain",
             "size": job.inputs.get("size"),
             "upload_date": self.service.list_time(job.created),
@@ -136,7 +137,7 @@ class Documents:
         try:
             items = json.loads(await file.read())
         except ValueError:
-            raise HTTPException(400, "The file is no JSON") from None
+            raise HTTPException(400, "The file is not JSON") from None
         if not isinstance(items, list) or not items:
             raise HTTPException(400, "The file must be a JSON array of questions")
         wanted = set(QUESTION_FIELDS[self.service.revision])

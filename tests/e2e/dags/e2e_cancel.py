@@ -13,6 +13,7 @@ def align(task_id: str, **arguments: Any) -> SeekrCreateAlignmentOperator:
     """Start an alignment job that takes an hour. Its instructions name the task."""
     return SeekrCreateAlignmentOperator(
         task_id=task_id,
+        seekr_conn_id="seekr_endless",
         instructions="{{ dag.dag_id }}.{{ task.task_id }}[{{ ti.map_index }}]",
         files=["file-1"],
         wait_for_completion=True,
@@ -32,6 +33,7 @@ with DAG(dag_id="e2e_cancel", schedule=None, catchup=False):
     align("moved_unpushed", do_xcom_push=False)
     SeekrCreateDataJobOperator(
         task_id="data_job",
+        seekr_conn_id="seekr_endless",
         job_type="principle_files",
         name="{{ dag.dag_id }}.{{ task.task_id }}[-1]",
         file_ids=["file-1"],
@@ -44,6 +46,7 @@ with DAG(dag_id="e2e_cancel_run", schedule=None, catchup=False):
     align("on_worker", deferrable=False)
     SeekrCreateAlignmentOperator.partial(
         task_id="mapped",
+        seekr_conn_id="seekr_endless",
         files=["file-1"],
         wait_for_completion=True,
         poke_interval=1,
