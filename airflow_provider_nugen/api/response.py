@@ -15,6 +15,8 @@ MAX_DEPTH = 100
 #: An answer of more values than this is taken to be unreadable, too: parsing it holds up whatever else the process
 #: does, in a triggerer the waits of everybody. A list of thousands of jobs has fewer.
 MAX_VALUES = 500_000
+#: A longer body than this many bytes is not searched for values that are not safe: to make all safe is quicker.
+MAX_SEARCH = 2**18
 #: An integer of this many digits or more is read as a float; none of 64 bits has as many.
 MAX_DIGITS = 30
 #: The most errors of a list that are shown.
@@ -76,7 +78,7 @@ def _parse(body: bytes) -> Any:
         raise ValueError(f"more than {MAX_VALUES} values")
     # A name in another encoding, somewhere in an answer, must not hide the rest of it.
     text = body.decode("utf-8-sig", "replace")
-    suspicious = is_suspicious(body)
+    suspicious = len(body) > MAX_SEARCH or is_suspicious(body)
     try:
         payload = json.loads(text, parse_int=_parse_long if suspicious else None)
     except RecursionError:
