@@ -59,7 +59,13 @@ def words(kind: JobKind[Any]) -> dict[JobState, str]:
     return {state: word for word, state in reversed(kind.status_map.items())}
 
 
-CASES = [(key, state) for key, kind in sorted(KINDS.items()) for state in ENDS if state in words(kind)]
+#: Without a finished document, which ends in another way when no id in its answer is text.
+CASES = [
+    (key, state)
+    for key, kind in sorted(KINDS.items())
+    for state in ENDS
+    if state in words(kind) and (key, state) != ("nugen.document", JobState.SUCCEEDED)
+]
 
 
 @pytest.mark.parametrize("mode", MODES)
