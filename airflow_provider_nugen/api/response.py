@@ -12,6 +12,11 @@ from airflow_provider_nugen.api.safe import is_suspicious, safe_json
 #: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
 #: that walks through it (Airflow's too) has its own, different limits.
 MAX_DEPTH = 100
+#: An answer of more values than this is taken to be unreadable, too: parsing it holds up whatever else the process
+#: does, in a triggerer the waits of everybody. A list of thousands of jobs has fewer.
+MAX_VALUES = 500_000
+#: A longer body than this many bytes is not searched for values that are not safe: to make all safe is quicker.
+MAX_SEARCH = 2**18
 #: An integer of this many digits or more is read as a float; none of 64 bits has as many.
 MAX_DIGITS = 30
 #: The most errors of a list that are shown.
@@ -40,34 +45,45 @@ class RawResponse:
     date: str | None = field(default=None, compare=False)
     location: str | None = field(default=None, compare=False)
     _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
+    _problem: ValueError | None = field(default=None, init=False, repr=False, compare=False)
 
     def json(self) -> Any:
         """
         Parse the body, once; the values are safe for Airflow (see :mod:`~airflow_provider_nugen.api.safe`).
 
-        :raises ValueError: if it is not JSON, or nested too deeply.
+        :raises ValueError: if it is not JSON, nested too deeply, or has too many values.
         """
+        if self._problem is not None:
+            raise self._problem
         if not self._parsed:
-            self._parsed.append(_parse(self.body))
+            try:
+                self._parsed.append(_parse(self.body))
+            except ValueError as e:
+                # A large body is parsed beside the event loop: what it found must not be found again on the loop.
+                self._problem = e
+                raise
         return self._parsed[0]
 
     def replace_body(self, body: bytes) -> None:
         """Put another body in the place of one that must not be seen."""
-        self.body = body
+        self.body, self._problem = body, None
         self._parsed.clear()
 
 
 def _parse(body: bytes) -> Any:
     if not body:
         return None
+    nodes = body.count(b"{") + body.count(b"[")
+    if nodes + body.count(b",") > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     # A name in another encoding, somewhere in an answer, must not hide the rest of it.
     text = body.decode("utf-8-sig", "replace")
-    suspicious = is_suspicious(body)
+    suspicious = len(body) > MAX_SEARCH or is_suspicious(body)
     try:
         payload = json.loads(text, parse_int=_parse_long if suspicious else None)
     except RecursionError:
         raise ValueError(f"nested more than {MAX_DEPTH} levels deep") from None
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:  # else it cannot be nested more deeply; nearly always so
+    if nodes > MAX_DEPTH:  # else it cannot be nested more deeply; nearly always so
         _check_depth(payload)
     return safe_json(payload) if suspicious else payload
 

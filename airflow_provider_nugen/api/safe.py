@@ -4,7 +4,8 @@ Values that can leave the provider: what comes from a service, made safe for Air
 Airflow encodes a trigger's event, an XCom and a stored state as JSON in UTF-8 with msgspec. Text with a lone surrogate
 and an integer of more than 64 bits cannot be encoded: in an event they end the triggerer itself, and each one that is
 started after it, since the trigger is still in the database. A NUL does the same where that is PostgreSQL, whose JSON
-columns refuse it. All are legal in JSON as Python reads it.
+columns refuse it. They write numbers in their own way, too: what went in as ``1e+20`` comes out with 21 digits, an
+integer that no worker can be started with any more. All are legal in JSON as Python reads it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from typing import Any
 #: What is nested more deeply than this becomes text.
 MAX_DEPTH = 100
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
-#: A body that has none of these is safe as it is parsed: an escaped surrogate or NUL, a surrogate encoded in UTF-8, or
-#: many digits.
-_SUSPICIOUS = re.compile(rb"\\u(?:[dD]|0000)|\xed|[0-9]{19}|[eE]\+?[0-9]{3}|NaN|Infinity")
+#: A body that has none of these is safe as it is parsed: an escaped surrogate or NUL, a surrogate encoded in UTF-8,
+#: many digits, or a number with an exponent.
+_SUSPICIOUS = re.compile(rb"\\u(?:[dD]|0000)|\xed|[0-9]{19}|(?:^|[\s:,\[])-?[0-9][0-9.]*[eE]\+?[0-9]|NaN|Infinity")
 _UNSAFE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -51,8 +52,8 @@ def safe_json(value: Any, *, max_text: int | None = None, max_depth: int = MAX_D
     """
     Return a JSON value that msgspec, UTF-8 and PostgreSQL can carry; the argument stays as it is.
 
-    Lone surrogates and NULs are replaced, an integer of more than 64 bits becomes a float (or text, where no float
-    holds it), a number that is not finite becomes null, and what is nested too deeply becomes text.
+    Lone surrogates and NULs are replaced, a number that no integer of 64 bits reaches becomes text, one that is not
+    finite becomes null, and what is nested too deeply becomes text.
 
     :param value: a JSON value, as parsed.
     :param max_text: the most characters of each text; ``None`` keeps all.
@@ -65,7 +66,9 @@ def safe_json(value: Any, *, max_text: int | None = None, max_depth: int = MAX_D
     if isinstance(value, int):
         return int(value) if _MIN_INT <= value <= _MAX_INT else _big_number(value)
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        return float(value) if _MIN_INT <= value <= _MAX_INT else repr(float(value))
     if isinstance(value, Mapping) and max_depth > 0:
         return {
             safe_text(str(key), max_text): safe_json(item, max_text=max_text, max_depth=max_depth - 1)
@@ -78,9 +81,9 @@ def safe_json(value: Any, *, max_text: int | None = None, max_depth: int = MAX_D
     return safe_text(str(value), max_text)
 
 
-def _big_number(value: int) -> float | str:
+def _big_number(value: int) -> str:
     try:
-        return float(value)
+        return repr(float(value))
     except OverflowError:
         # Python refuses to write very long integers in decimal.
         return f"0x{value:x}"[:100]

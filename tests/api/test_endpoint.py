@@ -17,7 +17,7 @@ from airflow_provider_nugen.api import errors
 from airflow_provider_nugen.api.endpoint import MAX_WORDS, Endpoint, Upload, per_revision
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.service import NUGEN
-from airflow_provider_nugen.api.response import MAX_DEPTH, RawResponse
+from airflow_provider_nugen.api.response import MAX_DEPTH, MAX_VALUES, RawResponse
 from airflow_provider_nugen.api.seekr import endpoints as seekr
 
 A, E, M = {"alignment_id": "a-1"}, {"evaluation_id": "e-1"}, {"model_id": "m-1"}
@@ -474,7 +474,10 @@ def test_words_are_cut(payload: Any) -> None:
         (b'{"status": {}}', "field 'status'"),
         (b'{"status": "READY", "x": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "levels deep"),
         (b"[" * 100_000, "levels deep"),
+        (b'{"status": "READY", "x": [' + b"1," * MAX_VALUES + b"1]}", "more than 500000 values"),
+        (b'{"status": "READY", "x": [' + b"[]" * MAX_VALUES + b"]}", "more than 500000 values"),
     ],
+    ids=range(13),
 )
 def test_a_success_that_cannot_be_read_is_a_passing_failure_that_shows_its_beginning(body: bytes, why: str) -> None:
     error = error_of(RawResponse(200, body))
@@ -482,6 +485,15 @@ def test_a_success_that_cannot_be_read_is_a_passing_failure_that_shows_its_begin
     assert (error.transient, error.maybe_processed) == (True, True)
     assert why in str(error)
     assert repr(body[:80].decode("utf-8", "replace")) in str(error)
+
+
+def test_what_cannot_be_read_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A large answer is parsed beside the event loop; on the loop nobody parses it again.
+    response = RawResponse(200, b"<html>")
+    with pytest.raises(ValueError, match="Expecting value"):
+        response.json()
+    monkeypatch.setattr("airflow_provider_nugen.api.response._parse", None)
+    assert "it is not JSON" in str(error_of(response))
 
 
 def test_an_answer_may_be_as_wide_as_it_likes() -> None:
@@ -532,6 +544,7 @@ def test_an_error_says_what_was_tried_on_which_id_through_which_connection(
         (b'{"status": "READY", "error": "Gr\xf6\xdfe"}', "Gr\ufffd\ufffde"),
         (b'\xef\xbb\xbf{"status": "READY", "error": "x"}', "x"),
         (b'{"status": "READY", "error": 123456789012345678901234567890}', "1.2345678901234568e+29"),
+        (b'{"status": "READY", "error": 12345e20}', "1.2345e+24"),
         (b'{"status": "READY", "error": ' + b"9" * 5000 + b"}", None),
         (b'{"status": "READY", "error": NaN}', None),
         (b'{"status": "READY", "error": 1e999}', None),

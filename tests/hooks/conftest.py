@@ -104,7 +104,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer nothing."""
 
 
-def _served(server: Server) -> Iterator[Server]:
+def served(server: Server) -> Iterator[Server]:
+    """Let a server answer until the test is over."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -119,7 +120,7 @@ def _served(server: Server) -> Iterator[Server]:
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A server over plain http."""
-    yield from _served(Server())
+    yield from served(Server())
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +136,7 @@ def tls_server(certificate: Path) -> Iterator[Server]:
     """A server over https, whose certificate nobody trusts by default."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    yield from _served(Server(context))
+    yield from served(Server(context))
 
 
 @pytest.fixture

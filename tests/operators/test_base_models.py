@@ -39,7 +39,7 @@ def test_a_model_that_is_listed_as_not_alignable_stops(check: Callable[..., None
 
 
 def test_a_model_that_a_short_list_lacks_stops(check: Callable[..., None]) -> None:
-    with pytest.raises(InvalidArgumentError, match="'mine' cannot be aligned"):
+    with pytest.raises(InvalidArgumentError, match=r"'mine' cannot be aligned"):
         check("mine", models(9))
 
 

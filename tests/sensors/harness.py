@@ -13,10 +13,13 @@ from datetime import UTC, datetime
 from pydoc import locate
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import structlog
 from airflow.models.trigger import Trigger
 from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.execution_time.comms import _RequestFrame
 from airflow.sdk.execution_time.task_runner import _defer_task
 from airflow.sdk.execution_time.timeout import timeout
 from airflow.triggers.base import TriggerEvent
@@ -50,6 +53,26 @@ MODES: dict[str, dict[str, Any]] = {
 MAX_WAIT = 20.0
 
 
+def carried(value: Any) -> Any:
+    """Send a value as a task or a triggerer sends it to its supervisor, and return it as it arrives."""
+    frame = bytes(_RequestFrame(id=1, body={"value": value}).as_bytes()[4:])
+    arrived = msgspec.msgpack.decode(frame)[1]["value"]
+    # The supervisor's request to the API server, and the database: JSONB of PostgreSQL holds no NUL.
+    assert "\0" not in _texts(arrived)
+    json.dumps(arrived, allow_nan=False).encode()
+    json.dumps(arrived, allow_nan=False, ensure_ascii=False).encode()
+    # JSONB writes every digit of a number: what comes back from the database must reach the next worker.
+    back = json.loads(json.dumps(arrived), parse_float=lambda text: int(float(text)) if "e+" in text else float(text))
+    _RequestFrame(id=1, body={"value": back}).as_bytes()
+    return arrived
+
+
+def _texts(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    return "".join(map(_texts, value)) if isinstance(value, list) else str(value)
+
+
 class Store:
     """A task state store, as Airflow 3.3 and later have it: JSON goes in and comes out."""
 
@@ -60,7 +83,7 @@ class Store:
         return json.loads(self.values[key]) if key in self.values else default
 
     def set(self, key: str, value: Any) -> None:
-        self.values[key] = json.dumps(value, allow_nan=False)
+        self.values[key] = json.dumps(carried(value), allow_nan=False)
 
     def delete(self, key: str) -> None:
         self.values.pop(key, None)
@@ -77,6 +100,7 @@ class TaskInstance:
         self.first_poke: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
+        carried(BaseXCom.serialize_value(value))
         self.xcoms[key] = value
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
@@ -188,7 +212,7 @@ def through_the_database(deferred: TaskDeferred, ti: TaskInstance, key: str) -> 
     classpath, kwargs = trigger.serialize()
     if isinstance(trigger, JobTrigger):
         # Airflow's own triggers have times among their arguments, which it knows how to store.
-        assert json.loads(json.dumps(kwargs, allow_nan=False)) == kwargs
+        assert json.loads(json.dumps(carried(kwargs), allow_nan=False)) == kwargs
     for text in (str(kwargs), repr(trigger), str(trigger), repr(deferred)):
         assert key not in text
     message, _ = _defer_task(deferred, ti, structlog.get_logger())
@@ -205,5 +229,5 @@ async def events_of(trigger: JobTrigger) -> list[Any]:
     events: list[Any] = []
     async for event in trigger.run():
         assert isinstance(event, TriggerEvent)
-        events.append(json.loads(json.dumps(event.payload, allow_nan=False, default=str)))
+        events.append(carried(json.loads(json.dumps(event.payload, allow_nan=False, default=str))))
     return events
