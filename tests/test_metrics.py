@@ -77,7 +77,7 @@ class Recorder:
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> tuple[Metrics, Recorder]:
     metrics, recorder = Metrics("somewhere"), Recorder()
-    monkeypatch.setitem(sys.modules, "somewhere", recorder)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "somewhere", recorder)
     return metrics, recorder
 
 
@@ -101,7 +101,7 @@ def test_who_does_not_queue_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_metrics_that_are_broken_fail_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "broken", SimpleNamespace())  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "broken", SimpleNamespace())
     metrics = Metrics("broken")
     metrics.polled(ALIGNMENT, 503)
     metrics.queued(NUGEN, 1.0)

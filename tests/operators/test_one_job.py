@@ -463,7 +463,7 @@ def beside(service: Service, create: str, **inputs: Any) -> Iterator[None]:
             service.world.add_job("evaluation", "other", [Stage("PROCESSING")], inputs=inputs)
         return original(self, call)
 
-    ServiceHook.request = request  # type: ignore[method-assign, assignment]
+    ServiceHook.request = request  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

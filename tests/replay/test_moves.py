@@ -56,7 +56,7 @@ class Moves:
                 self.requests += 1
                 self._move()
 
-        self.world.record = answered  # type: ignore[method-assign]
+        self.world.record = answered  # type: ignore[assignment, method-assign]
 
     def begin(self, first: str, moves: dict[int, str]) -> None:
         """
@@ -66,7 +66,7 @@ class Moves:
         :param moves: how many requests are answered before which revision is spoken.
         """
         self.requests, self._moves = 0, dict(moves)
-        self.world.switch_revision(first)  # type: ignore[arg-type]
+        self.world.switch_revision(first)
         self._move()
 
     def _move(self) -> None:
@@ -179,7 +179,7 @@ def test_a_move_before_each_request_of_a_wait(
         cls, own, xcoms = prepare(moves)
         moves.begin(first, {index: other})
         arguments = {"poke_interval": 0.03, "timeout": 15, "use_eta": False, **own, **MODES[mode]}
-        done = Life(lambda cls=cls, arguments=arguments: cls(task_id="t", **arguments), key).run()  # type: ignore[misc]
+        done = Life(lambda cls=cls, arguments=arguments: cls(task_id="t", **arguments), key).run()
         assert done.error is None, (index, done.error)
         assert done.xcoms.items() >= xcoms.items(), index
         if not moves.has_moved:
