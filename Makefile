@@ -12,7 +12,7 @@ MATRIX := 3.1.8 3.2.2 3.3.2
 PINS_3.1.8 := 'pydantic<2.13'
 PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
 
-.PHONY: help install demo docs test test-oldest test-matrix bench bench-eta bench-upload dist test-dist docs-pictures test-survival lint clean
+.PHONY: help install demo docs test test-oldest test-matrix test-next test-lineage bench bench-eta bench-upload dist test-dist docs-pictures test-survival lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -37,6 +37,28 @@ test-matrix: $(MATRIX:%=test-%) ## Run the tests on every version of Airflow, th
 	$(lastword $(MATRIX:%=.venv-%))/bin/python -m demo
 
 test-oldest: test-$(firstword $(MATRIX)) ## Run the tests on the oldest of them
+
+test-lineage: .venv-lineage/.installed ## Run the tests of the lineage, with the OpenLineage provider
+	.venv-lineage/bin/python -m pytest -n 0 -m lineage tests/lineage/test_lineage.py
+
+.venv-lineage/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-lineage
+	.venv-lineage/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,lineage]'
+	@touch $@
+
+# The version to come, beta or not.
+NEXT := 3.4
+
+test-next: .venv-next/.installed ## Run the tests of operators, sensors, triggers and assets on the Airflow to come
+	.venv-next/bin/python -m pytest -n $(JOBS) --dist loadgroup -m 'not (e2e or newest or browser or dist)' \
+		tests/operators tests/sensors tests/triggers tests/waiting tests/test_assets.py tests/test_outlets.py \
+		tests/test_compat.py tests/test_task_groups.py
+
+.venv-next/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv-next
+	.venv-next/bin/python -m pip install --quiet --disable-pip-version-check --pre 'apache-airflow==$(NEXT).*'
+	.venv-next/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
 
 test-3.%: .venv-3.%/.installed
 	.venv-3.$*/bin/python -m pytest -n $(JOBS) --dist loadgroup -m 'not (e2e or newest or browser or dist)'

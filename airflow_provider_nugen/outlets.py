@@ -33,6 +33,7 @@ def fill_outlet_events(
     :param jobs: returns what is known of each job, by the names that watchers use, too; called only if needed.
     :param many: the task is about a list of jobs, be it of one.
     """
+    task.made = jobs
     if not task.outlets:
         return
     try:

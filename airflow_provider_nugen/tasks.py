@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -24,6 +24,7 @@ from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
 
 #: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
@@ -47,6 +48,10 @@ class ServiceTask(BaseOperator):
     """A task that talks to a service through a hook; the base of all sensors and operators of this provider."""
 
     hook_class: ClassVar[type[ServiceHook]]
+    #: Returns what the task has made, once it has; for lineage.
+    made: Callable[[], Sequence[Mapping[str, Any]]] | None = None
+    #: How its wait ended, once it has; for lineage.
+    ended: WaitResult | None = None
 
     @cached_property
     def hook(self) -> ServiceHook:
@@ -58,6 +63,33 @@ class ServiceTask(BaseOperator):
         """The Airflow connection."""
         conn_id: str = getattr(self, self.hook_class.conn_name_attr)
         return conn_id
+
+    # Called by the OpenLineage provider, if it is installed.
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage:
+        """Return what the task is made of: documents, a base model, a benchmark."""
+        return self._lineage()
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage:
+        """
+        Return what the task is made of, and what it has made.
+
+        :param task_instance: the task instance; what is to be said is known here.
+        """
+        return self._lineage()
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage:
+        """
+        Return what the task was made of, and why it failed; parameters as when it is complete.
+
+        :param task_instance: the task instance.
+        """
+        return self._lineage()
+
+    def _lineage(self) -> OperatorLineage:
+        from airflow_provider_nugen.lineage import lineage
+
+        return lineage(self)
 
     def pause(self, seconds: float, method_name: str, kwargs: dict[str, Any], *, deferrable: bool) -> None:
         """
@@ -280,6 +312,7 @@ class WaitsForJob(ServiceTask):
         :return: the final status as JSON values, and its ids pushed as XComs of their own where they are not null; for
             several jobs the list of final statuses, and lists of ids under the plural of their names.
         """
+        self.ended = result
         WORKER.wait_ended(kind, result)
         if result.outcome is not Outcome.SUCCEEDED:
             raise self.failure(kind, result, job_ids(self.job_id(context), kind.id_name))

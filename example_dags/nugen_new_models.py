@@ -40,14 +40,14 @@ with DAG(
         """Do all that is done for one model."""
 
         @task
-        def choose(model_id: str) -> str:
+        def pick(model_id: str) -> str:
             """Return the model: its deployment and its undeployment read it from here, each for its own map index."""
             return model_id
 
-        chosen = choose(model_id)
+        chosen = pick(model_id)
         with deployed_model(
             "serve",
-            model_id="{{ ti.xcom_pull(task_ids='handle.choose', map_indexes=ti.map_index) }}",
+            model_id="{{ ti.xcom_pull(task_ids='handle.pick', map_indexes=ti.map_index) }}",
             poke_interval="{{ params.poke_interval }}",
         ) as serve:
             chosen >> serve.deploy

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider_nugen import metrics as module
 from airflow_provider_nugen.api.nugen.jobs import ALIGNMENT
 from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.metrics import TRIGGERER, WORKER, Metrics
@@ -76,6 +77,7 @@ class Recorder:
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> tuple[Metrics, Recorder]:
+    monkeypatch.setattr(module, "is_on", lambda: True)
     metrics, recorder = Metrics("somewhere"), Recorder()
     monkeypatch.setitem(sys.modules, "somewhere", recorder)
     return metrics, recorder
@@ -101,12 +103,25 @@ def test_who_does_not_queue_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_metrics_that_are_broken_fail_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "is_on", lambda: True)
     monkeypatch.setitem(sys.modules, "broken", SimpleNamespace())
     metrics = Metrics("broken")
     metrics.polled(ALIGNMENT, 503)
     metrics.queued(NUGEN, 1.0)
 
 
-def test_before_airflow_has_set_them_up_nothing_happens() -> None:
-    for metrics in (WORKER, TRIGGERER):
-        metrics.polled(ALIGNMENT, 200)
+@pytest.mark.parametrize("metrics", [WORKER, TRIGGERER], ids=["a task", "a trigger"])
+def test_airflow_s_metrics_are_not_even_loaded_when_they_are_off(
+    metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "import_module", None)
+    metrics.polled(ALIGNMENT, 200)
+    metrics.queued(NUGEN, 1.0)
+    assert metrics._stats is None
+
+
+@pytest.mark.parametrize("switch", module.SWITCHES)
+def test_each_switch_turns_them_on(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not module.is_on()
+    monkeypatch.setenv(f"AIRFLOW__METRICS__{switch.upper()}", "True")
+    assert module.is_on()

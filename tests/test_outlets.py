@@ -74,8 +74,8 @@ def test_an_operator_fills_the_event_too(service: Service, key: str) -> None:
         )
 
     extra, aliased = outcome(make, key, run_id="a_run")
-    assert extra.keys() == {"evaluation_id"}
-    assert list(aliased) == [f"nugen://{service.url.partition('//')[2]}/evaluations/{extra['evaluation_id']}"]
+    assert extra == {"evaluation_id": service.world.all("evaluation")[-1].id, "model_id": "nugen-flash-instruct"}
+    assert list(aliased) == [f"nugen://{service.url.partition('//')[2]}/models/nugen-flash-instruct"]
 
 
 def test_a_gate_that_lets_pass_says_the_metrics(service: Service, key: str) -> None:
