@@ -25,7 +25,8 @@ from airflow_provider_nugen.api.services import SERVICES  # noqa: E402
 
 # Imported here, since Sphinx would pretend to be a type checker, which Airflow's own modules do not survive.
 for module in pkgutil.walk_packages(airflow_provider_nugen.__path__, "airflow_provider_nugen."):
-    if not module.name.endswith("__main__"):
+    # The lineage is imported only where the OpenLineage provider is installed.
+    if not module.name.endswith(("__main__", ".lineage")):
         importlib.import_module(module.name)
 
 project = "airflow-provider-nugen"
