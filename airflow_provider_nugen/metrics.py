@@ -21,7 +21,7 @@ from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.waiting.result import WaitResult
 
 PREFIX = "airflow_provider_nugen"
-#: A request that waited for its turn for less than this, in seconds, did not queue.
+#: Seconds; a request that waited for its turn for less than these did not queue.
 MIN_QUEUED = 0.01
 
 #: What turns Airflow's metrics on, in its section ``[metrics]``.

@@ -193,7 +193,7 @@ def train_elsewhere(
     """
     airflow.unpause(dag.dag_id)
     # What is trained when the watcher sees the account for the first time is old.
-    wait_until(lambda: simulator.was_asked("list_alignments"), timeout, "no watcher runs", check=airflow.check)
+    wait_until(lambda: simulator.has_answered("list_alignments"), timeout, "no watcher runs", check=airflow.check)
     simulator.create_alignment(dag.trains)
     reporter.say(dag.dag_id, f"an alignment {dag.trains!r} was started at the service, outside of Airflow")
 

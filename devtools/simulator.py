@@ -90,7 +90,7 @@ class SimulatorServer(Server):
         response.raise_for_status()
         return str(response.json()["alignment_id"])
 
-    def was_asked(self, operation: str) -> bool:
+    def has_answered(self, operation: str) -> bool:
         """
         Return whether a request came.
 

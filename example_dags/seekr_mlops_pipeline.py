@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import AirflowSkipException
 from airflow.providers.standard.operators.hitl import ApprovalOperator
@@ -23,6 +24,9 @@ from airflow_provider_nugen.operators.seekr import (
     SeekrUploadFilesOperator,
 )
 from airflow_provider_nugen.task_groups import deployed_model
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol as TaskInstance
 
 DATA = Path(__file__).parent / "data"
 
@@ -49,7 +53,7 @@ with DAG(
         "approval": Param(True, type="boolean", description="Ask a person before the model is kept."),
     },
     render_template_as_native_obj=True,
-):
+) as dag:
     documents = SeekrUploadFilesOperator(
         task_id="documents", files=[str(DATA / "handbook.txt"), str(DATA / "tone.md")], purpose="alignment"
     )
@@ -92,14 +96,16 @@ with DAG(
             pre_execute=skip_unless_asked_for,
         )
 
-        # Also if nobody was asked; but not if the smoke test failed, or the person said no.
+        # Also if nobody was asked; but not if the smoke test failed, or the person said no. What comes directly after a
+        # setup such as ``deploy`` must have Airflow's own trigger rule, so the id is not passed as an argument.
         @task(trigger_rule=TriggerRule.NONE_FAILED)
-        def keep(deployment_id: str) -> str:
+        def keep(ti: TaskInstance) -> str:
             """
             Return the id of the deployment that is kept; a real pipeline does more.
 
             Point the application at the deployment, and demote the one that it replaces.
             """
+            deployment_id: str = ti.xcom_pull(task_ids="serve.deploy", key="deployment_id")
             return deployment_id
 
-        smoke_test >> approve >> keep(serve.deployment_id)
+        smoke_test >> approve >> keep()  # type: ignore[call-arg]  # Airflow passes ti

@@ -34,7 +34,7 @@ NAMES = {
     "Memory|Ending|Note": "WaitState, WaitResult, LogMessage",
     "Reading|refine": "JobStatus, interpret",
     "after_loss|_killer|was_there|still_waited_for": "on_trigger_failure, _cancel_target, known_to_exist",
-    "Listed|Choice|choose|own_name|doubtful": "ListedJob, JobMatch, match_job, generated_name, candidates",
+    "Listed|Choice|own_name|doubtful": "ListedJob, JobMatch, match_job, generated_name, candidates",
     "Pace|paced|pacing": "RateLimiter, eta_interval",
     r"SHORTEST_\w+|LONGEST_\w+|STALL|FRESH|ABSURD|SPREAD": "a name with its unit: MIN_INTERVAL, STALL_TIMEOUT",
     "NotYetError|not_yet|repeatable|error_words": "NotReadyError, not_ready_status, idempotent, error_message",

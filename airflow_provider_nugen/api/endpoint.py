@@ -28,7 +28,7 @@ V_co = TypeVar("V_co", covariant=True)
 TRANSIENT_STATUSES = frozenset({408, 425, 429})
 #: A service's own words are cut to this many characters in an error.
 MAX_WORDS = 1000
-#: Of the address that a redirect leads to so many characters are shown.
+#: The most characters that are shown of the address that a redirect leads to.
 MAX_LOCATION = 200
 
 

@@ -142,7 +142,8 @@ class DeployOperator(ModelOperator):
                     job_id=record.job_id,
                 )
             self.log.warning("An earlier try started %s, which continues and is billed.", subject)
-        is_own = record.job_id == model_id or record.may_have_sent
+        # One that an earlier try may have requested can be the automatic evaluation's all the same.
+        is_own = record.job_id == model_id
         if not identity.is_first_try and self._adopt(model_id):
             if not is_own:
                 self._check_that_it_stays(model_id)
@@ -151,18 +152,20 @@ class DeployOperator(ModelOperator):
         self.check_not_killed()
         record.record_sending(arguments, None, None)
         try:
-            call = endpoints.DEPLOY_MODEL.call(model_id=model_id, early=self.early or None)
-            self.hook.request(GuardedCall.of(call, self.check_not_killed))
+            self._send(model_id)
         except ApiError as e:
             if not e.maybe_processed:
                 record.record_not_sent()
             self._adopt_despite(e, model_id)
-            if not (is_own or e.maybe_processed):
+            if not is_own:
                 self._check_that_it_stays(model_id)
-        else:
-            self.log.info("Started %s.", self.kind.subject(model_id))
         record.record_started(model_id)
         return True
+
+    def _send(self, model_id: str) -> None:
+        call = endpoints.DEPLOY_MODEL.call(model_id=model_id, early=self.early or None)
+        self.hook.request(GuardedCall.of(call, self.check_not_killed))
+        self.log.info("Started %s.", self.kind.subject(model_id))
 
     def _adopt(self, model_id: str) -> bool:
         undeployment = self.model_status(jobs.UNDEPLOYMENT, model_id)
@@ -183,6 +186,8 @@ class DeployOperator(ModelOperator):
             if alignment is None or not self._is_being_evaluated(alignment):
                 return
         except ApiError as e:
+            if e.transient:
+                raise  # a retry checks again
             self.log.warning(
                 "This task did not request the deployment of model %r. Whether the model's alignment did, for its "
                 "automatic evaluation, after which the service undeploys the model, is not known: %s If there is a "
@@ -263,14 +268,22 @@ class DeployOperator(ModelOperator):
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
         if submissions.is_torn_down(undeployment):
             raise TurnError(f"{error} The model is being undeployed.")
-        if deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is not SUCCEEDED:
-            raise error
+        try:
+            self._send(model_id)  # the statuses may have changed since
+        except ResponseError as e:
+            if (
+                not is_refusal(e)
+                or deployment is None
+                or jobs.DEPLOYMENT.read_status(deployment).state is not SUCCEEDED
+            ):
+                raise
+        else:
+            return
         self.log.warning(
-            "The service refuses to deploy model %r without a reason (%s), and says that its deployment is %s: taken "
+            "The service refuses to deploy model %r without a reason (%s), and says that its deployment is done: taken "
             "for deployed.",
             model_id,
             error,
-            deployment.status,
         )
 
 

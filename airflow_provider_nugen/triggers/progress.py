@@ -13,7 +13,7 @@ from airflow_provider_nugen.waiting.wait import JobWait
 
 #: The XCom.
 KEY = "progress"
-#: It is written at most once in this time, in seconds.
+#: The least seconds between two writes.
 MIN_INTERVAL = 60.0
 
 _log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 class ProgressReport:
     """
-    Pushes how far a wait is, when that has changed. Never raises: the wait continues without it.
+    Pushes how far a wait is, when that has changed. Never raises: the wait continues without.
 
     :param ti: the task instance as the triggerer knows it.
     :param wait: the wait.

@@ -581,3 +581,24 @@ def test_of_many_errors_a_few_are_shown() -> None:
     error = error_of(raw({"detail": [{"msg": f"no {n}"} for n in range(1000)]}, 422))
     assert "no 9" in error.problem
     assert "no 10" not in error.problem
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("/api/v3/evaluations/", "gateway before the service"),
+        ("https://api.nugen.in/api/v3/evaluations/", "gateway before the service"),
+        ("https://elsewhere.example/api/v3/evaluations", r"Host \(base URL\)"),
+        ("https://[", r"Host \(base URL\)"),
+        (None, r"Host \(base URL\)"),
+    ],
+)
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_redirect_is_an_error_that_says_where_it_leads_and_what_to_do(
+    status: int, location: str | None, says: str
+) -> None:
+    call = endpoints.CREATE_EVALUATION.call(model_id="m", benchmark_id="b")
+    with pytest.raises(errors.ResponseError, match=f"Redirects are not followed.*{says}") as caught:
+        call.read(RawResponse(status, b"", revision="B", location=location), "my_conn")
+    assert location is None or repr(location) in str(caught.value)
+    assert not caught.value.maybe_processed

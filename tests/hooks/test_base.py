@@ -391,7 +391,7 @@ def test_a_service_that_has_the_path_of_no_revision_is_told_with_both(
         pytest.raises(errors.WrongRouteError, match=r"'a-1'.* B and C were both tried.*check the base URL \(Host\)"),
     ):
         hook.request(GET)
-    assert len(server.seen) == 2
+    assert len(server.seen) == 3
 
 
 def test_what_only_another_revision_has_is_asked_for_in_that_one(

@@ -502,7 +502,7 @@ async def test_a_gateway_that_has_lost_the_service_is_told_from_a_wrong_revision
         server.seen.clear()
         with pytest.raises(WrongRouteError, match=r"'a-1'.* C and B were both tried"):
             await client.fetch(call())
-        assert len(server.seen) == 2
+        assert len(server.seen) == 3
     deployment.speaks = "C"
     server.seen.clear()
     assert (await client.fetch(call())).revision == "C"

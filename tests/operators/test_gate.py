@@ -12,7 +12,7 @@ from airflow.sdk import DAG
 from requests_mock import Mocker
 
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
-from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError
+from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError, NotReadyError
 from airflow_provider_nugen.operators.nugen import EvaluationGateOperator
 
 from .support import Life
@@ -196,3 +196,16 @@ def test_the_report_is_there_whether_it_is_open_or_closed(gate: Gate, threshold:
     run = gate(RESULTS, f"binary_correctness_mean >= {threshold}").run()
     assert run.xcoms["report"].startswith(f"{begins}: model {MODEL!r}")
     assert f"| binary_correctness_mean >= {threshold} |" in run.xcoms["report"]
+
+
+@pytest.mark.parametrize(("word", "error"), [("FAILED", JobFailedError), ("PROCESSING", NotReadyError)])
+def test_a_status_endpoint_that_keeps_failing_is_helped_out_by_the_detail(
+    gate: Gate, requests_mock: Mocker, word: str, error: type[Exception]
+) -> None:
+    evaluation = gate({}, "binary_correctness_mean >= 0.9")
+    requests_mock.get(f"{HOST}/api/v3/evaluations/e-1/results", status_code=400, json={"detail": "Not completed yet"})
+    requests_mock.get(f"{HOST}/api/v3/evaluations/e-1/status", status_code=500, text="Internal Server Error")
+    requests_mock.get(f"{HOST}/api/v3/evaluations/e-1", json={"evaluation_id": "e-1", "status": word})
+    run = evaluation.run()
+    assert isinstance(run.error, error)
+    assert isinstance(run.error, AirflowFailException) is (word == "FAILED")

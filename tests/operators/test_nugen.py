@@ -12,7 +12,12 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_nugen.compat import AirflowFailException
-from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError, NotReadyError
+from airflow_provider_nugen.exceptions import (
+    InvalidArgumentError,
+    JobFailedError,
+    NotReadyError,
+    ServiceUnreachableError,
+)
 from airflow_provider_nugen.operators import files as files_module
 from airflow_provider_nugen.operators.nugen import (
     CreateBenchmarkOperator,
@@ -191,6 +196,17 @@ def test_a_document_that_is_in_no_list_is_taken_to_be_ready(
     run = upload(tmp_path / "a.txt", key).run()
     assert isinstance(run.error, NotReadyError), "the list says that it is still processed"
     assert not isinstance(run.error, AirflowFailException)
+
+
+def test_the_list_helps_out_while_the_status_of_documents_is_unwell(service: Service, key: str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    service.world.add_job("document", "d-1", [Stage("READY")], inputs={"name": "a.txt", "task_id": "t-1"})
+    service.fault("status", "document_status", status=500, times=None)
+    run = upload(tmp_path / "a.txt", key).run()
+    assert (run.value[0]["ready"], run.xcoms["document_ids"]) == (True, ["d-1"])
+    # What is not known is not taken to be ready then.
+    service.fault("status", "list_documents", status=403)
+    assert isinstance(upload(tmp_path / "a.txt", key).run().error, ServiceUnreachableError)
 
 
 @pytest.mark.parametrize(

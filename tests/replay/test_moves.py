@@ -50,9 +50,9 @@ class Moves:
         self._moves: dict[int, Any] = {}
         record = self.world.record
 
-        def answered(seen: RequestRecord) -> None:
-            record(seen)
-            if seen.service == "nugen":
+        def answered(request: RequestRecord) -> None:
+            record(request)
+            if request.service == "nugen":
                 self.requests += 1
                 self._move()
 

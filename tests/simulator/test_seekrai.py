@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,39 +9,17 @@ import pytest
 
 from airflow_provider_nugen.simulator import run_simulator
 
-#: Its pins clash with Airflow's, so it has an environment of its own, made when it is missing.
-VERSION = "0.35.1"
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-seekrai"
+from .vendor import VERSION, run
+
 CLIENT = Path(__file__).with_name("seekrai_client.py")
 KEY = "key-of-the-vendors-client"
 
 
 @pytest.fixture(scope="module")
-def python() -> Path:
-    """A Python that has the client."""
-    python = ENVIRONMENT / "bin" / "python"
-    if not any(ENVIRONMENT.glob(f"lib/*/site-packages/seekrai-{VERSION}.dist-info")):
-        subprocess.run([sys.executable, "-m", "venv", ENVIRONMENT], check=True)
-        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, f"seekrai=={VERSION}"], check=True)
-    return python
-
-
-@pytest.fixture(scope="module")
-def seen(python: Path) -> dict[str, Any]:
+def seen() -> dict[str, Any]:
     """What the client saw."""
-    env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and name != "PYTHONPATH"}
     with run_simulator(api_key=KEY, speed=1, visible_after=0) as simulator:
-        result = subprocess.run(
-            [python, CLIENT],
-            env=env | {"SEEKR_BASE_URL": simulator.url, "SEEKR_API_KEY": KEY},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-    assert result.returncode == 0, result.stderr
-    said: dict[str, Any] = json.loads(result.stdout)
-    return said
+        return run(CLIENT, simulator.url, KEY)
 
 
 def test_it_is_the_version_that_we_know(seen: dict[str, Any]) -> None:

@@ -79,6 +79,8 @@ class EvaluationResults(NugenModel):
     def _slots_of_models(self) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
         """Return the slot of the evaluated model, and that of the other one."""
         named = [slot for slot in self.slots if _slot_id(slot)]
+        if not named and self.model_id_2 is None and len(self.slots) == 1:
+            return self.slots[0], None  # there is only one model, whatever its slot is called
         if not named:
             compared = self.base_model is not None or self.eval_model is not None
             return (self.base_model or {}, self.eval_model or {}) if compared else (None, None)
