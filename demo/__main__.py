@@ -192,6 +192,7 @@ def train_elsewhere(
     :param reporter: tells what happens.
     """
     airflow.unpause(dag.dag_id)
+    airflow.reparse(dag.dag_id)
     # What is trained when the watcher sees the account for the first time is old.
     wait_until(lambda: simulator.has_answered("list_alignments"), timeout, "no watcher runs", check=airflow.check)
     simulator.create_alignment(dag.trains)

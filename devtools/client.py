@@ -230,6 +230,15 @@ class AirflowClient:
         """
         self._send("PATCH", f"/api/v2/dags/{quote(dag_id, safe='')}", json={"is_paused": False})
 
+    def reparse(self, dag_id: str) -> None:
+        """
+        Let the file of a DAG be parsed now: the watchers of its assets begin when it is parsed and not paused.
+
+        :param dag_id: id of the DAG.
+        """
+        file_token = self._send("GET", f"/api/v2/dags/{quote(dag_id, safe='')}")["file_token"]
+        self._send("PUT", f"/api/v2/parseDagFile/{quote(file_token, safe='')}")
+
     def trigger(self, dag_id: str, conf: Mapping[str, Any] | None = None, run_id: str | None = None) -> str:
         """
         Start a DAG run and return its id.

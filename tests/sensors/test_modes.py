@@ -179,6 +179,7 @@ def test_deferring_hands_over_the_wait_and_nothing_else(service: Service, key: s
         "max_wait": None,
         "ignore_failures": True,
         "use_eta": False,
+        "report_progress": False,
         "seen": True,
         "status": "PROCESSING",
         "progress": 0,
