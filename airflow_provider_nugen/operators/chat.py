@@ -23,7 +23,7 @@ from airflow_provider_nugen.expectations import Expectation, shortfall
 from airflow_provider_nugen.operators.base import ServiceOperator, invalid
 from airflow_provider_nugen.operators.scalars import number, whole_number
 from airflow_provider_nugen.table import text_table
-from airflow_provider_nugen.tasks import seconds
+from airflow_provider_nugen.tasks import check_flags, seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -102,6 +102,7 @@ class AskModelOperator(ServiceOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flags(deferrable=deferrable, log_answers=log_answers)
         self.prompts = prompts
         self.messages = messages
         self.system_prompt = system_prompt

@@ -16,7 +16,7 @@ from airflow_provider_nugen.exceptions import (
     ServiceUnreachableError,
     final,
 )
-from airflow_provider_nugen.operators.base import text
+from airflow_provider_nugen.operators.base import one_id
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.tasks import seconds
@@ -76,7 +76,7 @@ class ModelOperator(StartOperator):
         """
         # Wrong, it would end a wait for what is paid for by then.
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
-        model_id = text(self.model_id, "model_id")
+        model_id = one_id(self.model_id, "model_id")
         try:
             with self.session():
                 waits = self._take_turn(context, model_id, since)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
-from airflow_provider_nugen.operators.base import invalid, text
+from airflow_provider_nugen.operators.base import invalid, one_id, text
 from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.tasks import seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -86,7 +87,7 @@ class SeekrCreateDeploymentOperator(SeekrStartOperator):
             raise invalid(f"model_type is {model_type!r}; it must be one of {', '.join(MODEL_TYPES)}.")
         return {
             "model_type": model_type,
-            "model_id": text(self.model_id, "model_id"),
+            "model_id": one_id(self.model_id, "model_id"),
             "name": name,
             "description": description,
             "n_instances": whole_number(self.n_instances, "n_instances", 1, 50),
@@ -94,7 +95,7 @@ class SeekrCreateDeploymentOperator(SeekrStartOperator):
 
     def extra_xcoms(self) -> dict[str, Any]:
         """Push the model's id, too."""
-        return {"model_id": text(self.model_id, "model_id")}
+        return {"model_id": one_id(self.model_id, "model_id")}
 
     def start(self, context: Context) -> str:
         """Create the deployment or adopt it, and see that it starts; see :meth:`.StartOperator.start`."""
@@ -154,7 +155,8 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
 
     def start(self, context: Context) -> str:
         """Demote the deployment, unless it is inactive; see :meth:`.StartOperator.start`."""
-        deployment_id = text(self.deployment_id, "deployment_id")
+        deployment_id = one_id(self.deployment_id, "deployment_id")
+        seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         with self.session():
             try:
                 self._demote(deployment_id)
