@@ -313,8 +313,8 @@ class UndeployOperator(ModelOperator):
             return undeployment is not None
         if isinstance(refusal, NotFoundError) and deployment is None and undeployment is None:
             refusal.hint = (
-                f"Model {model_id!r} is not known through this connection, so it costs nothing in its account. If it "
-                "is deployed in another account, undeploy it through the connection of that account."
+                f"Model {model_id!r} is not known through this connection, so it costs nothing in its account. Check "
+                "the id. If it is deployed in another account, undeploy it through the connection of that account."
             )
         word = submissions.current_status(refusal.problem) or (deployment.status.upper() if deployment else "")
         if refusal.status in (400, 409) and word not in ("", "DEPLOYED", "COMPLETED"):
