@@ -268,6 +268,8 @@ class DeployOperator(ModelOperator):
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
         if submissions.is_torn_down(undeployment):
             raise TurnError(f"{error} The model is being undeployed.")
+        if deployment is None:
+            raise error
         try:
             self._send(model_id)  # the statuses may have changed since
         except ResponseError as e:
