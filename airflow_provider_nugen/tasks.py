@@ -383,6 +383,32 @@ def _job_id(value: object, argument: str, where: str) -> str:
     return value
 
 
+def check_flags(**flags: object) -> None:
+    """
+    Check that arguments are true or false; text such as ``"no"`` would count as true.
+
+    :param flags: the arguments.
+    :raises InvalidArgumentError: if one is neither; final.
+    """
+    for argument, value in flags.items():
+        if not isinstance(value, bool):
+            raise final(InvalidArgumentError)(f"{argument} is {value!r}; it must be True or False.")
+
+
+def check_conn_id(value: object, argument: str) -> None:
+    """
+    Check that an argument can name a connection.
+
+    :param value: text; what a template or an XCom brings is not known yet.
+    :param argument: the argument's name, for errors.
+    :raises InvalidArgumentError: if it cannot; final.
+    """
+    if isinstance(value, (int, float, Sequence, Mapping, type(None))) and not (
+        isinstance(value, str) and value.strip()
+    ):
+        raise final(InvalidArgumentError)(f"{argument} is {value!r}; it must be the id of an Airflow connection.")
+
+
 def seconds(value: timedelta | float | str, argument: str) -> float:
     """
     Return a length of time as it comes out of arguments and templates, in seconds.
@@ -392,7 +418,8 @@ def seconds(value: timedelta | float | str, argument: str) -> float:
     :raises InvalidArgumentError: if it is not a length of time; final, since a retry cannot help.
     """
     try:
-        number = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        # True is a number to Python, and a mistake to whoever reads the DAG.
+        number = value.total_seconds() if isinstance(value, timedelta) else float("" if value is True else value)
     except (TypeError, ValueError):
         number = math.nan
     if not 0 <= number < math.inf:

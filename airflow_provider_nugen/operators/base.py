@@ -126,6 +126,21 @@ def text(value: object, argument: str, *, optional: bool = False, number: bool =
     return value
 
 
+@overload
+def one_id(value: object, argument: str) -> str: ...
+@overload
+def one_id(value: object, argument: str, *, optional: Literal[True]) -> str | None: ...
+def one_id(value: object, argument: str, *, optional: bool = False) -> str | None:
+    """
+    Read an id as it comes out of templates and XComs; parameters as of :func:`text`.
+
+    :raises InvalidArgumentError: if it is something else, blank, or a list that a template has turned into text.
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("[", "(", "{")):
+        raise invalid(f"{argument} is text that looks like a list or a dict: {value!r:.200}. Pass one id.")
+    return text(value, argument, optional=True) if optional else text(value, argument)
+
+
 def id_list(value: object, argument: str, *, optional: bool = False) -> list[str]:
     """
     Read ids as they come out of templates and XComs.

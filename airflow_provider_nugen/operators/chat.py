@@ -20,10 +20,10 @@ from airflow_provider_nugen.exceptions import (
     final,
 )
 from airflow_provider_nugen.expectations import Expectation, shortfall
-from airflow_provider_nugen.operators.base import ServiceOperator, invalid
+from airflow_provider_nugen.operators.base import ServiceOperator, invalid, text
 from airflow_provider_nugen.operators.scalars import number, whole_number
 from airflow_provider_nugen.table import text_table
-from airflow_provider_nugen.tasks import seconds
+from airflow_provider_nugen.tasks import check_flags, seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -102,6 +102,8 @@ class AskModelOperator(ServiceOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        whole_number(max_answer_length, "max_answer_length")
+        check_flags(deferrable=deferrable, log_answers=log_answers)
         self.prompts = prompts
         self.messages = messages
         self.system_prompt = system_prompt
@@ -141,6 +143,8 @@ class AskModelOperator(ServiceOperator):
         :param answers: what was answered so far.
         :param since: when the first question was asked, in epoch seconds.
         """
+        seconds(self.poke_interval, "poke_interval")
+        self._fields()
         conversations = self._conversations()
         expectations = self._expectations(len(conversations))
         least = self._min_confidence()
@@ -165,7 +169,8 @@ class AskModelOperator(ServiceOperator):
         for index, prompt in enumerate(prompts):
             if not isinstance(prompt, str) or not prompt.strip():
                 raise invalid(f"prompts[{index}] is {prompt!r:.200}; it must be text that is not blank.")
-        system = [{"role": "system", "content": self.system_prompt}] if self.system_prompt else []
+        system_prompt = text(self.system_prompt, "system_prompt", optional=True, number=True)
+        system = [{"role": "system", "content": system_prompt}] if system_prompt else []
         return [[*system, {"role": "user", "content": prompt}] for prompt in prompts]
 
     def _expectations(self, count: int) -> list[Expectation | None]:
@@ -178,6 +183,8 @@ class AskModelOperator(ServiceOperator):
         return None if self.min_confidence is None else number(self.min_confidence, "min_confidence")
 
     def _fields(self) -> dict[str, Any]:
+        if not isinstance(self.parameters, (Mapping, type(None))):
+            raise invalid(f"parameters is {self.parameters!r:.200}; it must be a dict.")
         parameters = dict(self.parameters or {})
         if unknown := sorted(parameters.keys() - self.chat.body.keys()):
             raise final(InvalidArgumentError)(

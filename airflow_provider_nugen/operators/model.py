@@ -16,7 +16,7 @@ from airflow_provider_nugen.exceptions import (
     ServiceUnreachableError,
     final,
 )
-from airflow_provider_nugen.operators.base import text
+from airflow_provider_nugen.operators.base import one_id
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.tasks import seconds
@@ -77,7 +77,7 @@ class ModelOperator(StartOperator):
         """
         # Wrong, it would end a wait for what is paid for by then.
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
-        model_id = text(self.model_id, "model_id")
+        model_id = one_id(self.model_id, "model_id")
         try:
             with self.session():
                 waits = self._take_turn(context, model_id, since)
@@ -269,6 +269,8 @@ class DeployOperator(ModelOperator):
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
         if submissions.is_torn_down(undeployment):
             raise TurnError(f"{error} The model is being undeployed.")
+        if deployment is None:
+            raise error
         try:
             self._send(model_id)  # the statuses may have changed since
         except ResponseError as e:
@@ -316,8 +318,8 @@ class UndeployOperator(ModelOperator):
             return undeployment is not None
         if isinstance(refusal, NotFoundError) and deployment is None and undeployment is None:
             refusal.hint = (
-                f"Model {model_id!r} is not known through this connection, so it costs nothing in its account. If it "
-                "is deployed in another account, undeploy it through the connection of that account."
+                f"Model {model_id!r} is not known through this connection, so it costs nothing in its account. Check "
+                "the id. If it is deployed in another account, undeploy it through the connection of that account."
             )
         word = submissions.current_status(refusal.problem) or (deployment.status.upper() if deployment else "")
         if refusal.status in (400, 409) and word not in ("", "DEPLOYED", "COMPLETED"):

@@ -33,14 +33,14 @@ from airflow_provider_nugen.exceptions import (
 )
 from airflow_provider_nugen.gating import Condition, judge, markdown, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
-from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
+from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, one_id, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, file_name, open_file
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
 from airflow_provider_nugen.outlets import fill_outlet_events
-from airflow_provider_nugen.tasks import WaitsForJob
+from airflow_provider_nugen.tasks import WaitsForJob, check_conn_id, seconds
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class NugenOperator(ServiceOperator):
 
     def __init__(self, *, nugen_conn_id: str = NugenHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_conn_id(nugen_conn_id, "nugen_conn_id")
         self.nugen_conn_id = nugen_conn_id
 
 
@@ -105,6 +106,7 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
 
     def execute(self, context: Context) -> Any:
         """Upload the files one by one, and wait until they can be used if so told."""
+        seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         uploads = self._uploads = self._upload_all(context)
         if not self.wait_for_completion:
             if all(upload["document_id"] for upload in uploads):
@@ -172,6 +174,8 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
 
     def _open(self, uploaded: Collection[str]) -> dict[str, Upload | None]:
         """Check all files that are not uploaded yet, before the first is sent; the others need not exist any more."""
+        if self.categories is not None:
+            self.categories = id_list(self.categories, "categories")
         files = file_list(self.files, "files")
         names = [file_name(file, "files") for file in files]
         if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -345,7 +349,7 @@ class UploadBenchmarkOperator(NugenStartOperator):
         """Return what is submitted."""
         return {
             "name": text(self.name, "name"),
-            "document_id": text(self.document_id, "document_id"),
+            "document_id": one_id(self.document_id, "document_id"),
             "description": text(self.description, "description", optional=True),
         }
 
@@ -439,9 +443,9 @@ class CreateAlignmentOperator(NugenStartOperator):
             "name": text(self.name, "name", optional=True, number=True),
             "base_model": text(self.base_model, "base_model"),
             "document_ids": id_list(self.document_ids, "document_ids"),
-            "benchmark_id": text(self.benchmark_id, "benchmark_id", optional=True),
+            "benchmark_id": one_id(self.benchmark_id, "benchmark_id", optional=True),
             "description": text(self.description, "description", optional=True, number=True),
-            "workflow_id": text(self.workflow_id, "workflow_id", optional=True),
+            "workflow_id": one_id(self.workflow_id, "workflow_id", optional=True),
         }
 
     def check_before_paying(self) -> None:
@@ -549,16 +553,16 @@ class CreateEvaluationOperator(NugenStartOperator):
         if metrics is not None and not metrics:
             raise invalid(f"custom_metrics is {metrics!r}: pass at least one metric, or None.")
         return {
-            "model_id": text(self.model_id, "model_id"),
-            "benchmark_id": text(self.benchmark_id, "benchmark_id"),
-            "model_id_2": text(self.model_id_2, "model_id_2", optional=True),
+            "model_id": one_id(self.model_id, "model_id"),
+            "benchmark_id": one_id(self.benchmark_id, "benchmark_id"),
+            "model_id_2": one_id(self.model_id_2, "model_id_2", optional=True),
             "custom_metrics": metrics,
             "name": text(self.name, "name", optional=True, number=True),
         }
 
     def extra_xcoms(self) -> dict[str, Any]:
         """Return the model, too."""
-        return {"model_id": text(self.model_id, "model_id")}
+        return {"model_id": one_id(self.model_id, "model_id")}
 
 
 class EvaluationResultsOperator(NugenOperator):
@@ -581,7 +585,7 @@ class EvaluationResultsOperator(NugenOperator):
         :raises JobFailedError: if the evaluation failed or was stopped; final.
         :raises AirflowException: if they cannot be read; final if a retry cannot help.
         """
-        evaluation_id = text(self.evaluation_id, "evaluation_id")
+        evaluation_id = one_id(self.evaluation_id, "evaluation_id")
         with self.session():
             try:
                 return self.hook.request(endpoints.EVALUATION_RESULTS.call(evaluation_id=evaluation_id))
@@ -672,7 +676,7 @@ class ChatCompletionOperator(NugenOperator, AskModelOperator):
 
     def asked_model(self) -> str:
         """Return the model, as the request names it."""
-        return text(self.model_id, "model_id")
+        return one_id(self.model_id, "model_id")
 
 
 class EvaluationGateOperator(EvaluationResultsOperator):

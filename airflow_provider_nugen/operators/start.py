@@ -16,7 +16,7 @@ from airflow_provider_nugen.exceptions import JOB_ERRORS, ProviderError, wait_er
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
-from airflow_provider_nugen.tasks import WaitsForJob, seconds
+from airflow_provider_nugen.tasks import WaitsForJob, check_flags, seconds
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
@@ -77,6 +77,13 @@ class StartOperator(WaitsForJob, ServiceOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_flags(
+            wait_for_completion=wait_for_completion,
+            deferrable=deferrable,
+            use_eta=use_eta,
+            cancel_on_kill=cancel_on_kill,
+            cancel_on_timeout=cancel_on_timeout,
+        )
         if on_clear not in get_args(OnClear):
             raise ValueError(f"on_clear must be 'new' or 'adopt', not {on_clear!r}")
         if on_changed_inputs not in get_args(OnChangedInputs):

@@ -28,7 +28,7 @@ from airflow_provider_nugen.exceptions import (
     final,
     wait_error,
 )
-from airflow_provider_nugen.tasks import WaitsForJob, seconds
+from airflow_provider_nugen.tasks import WaitsForJob, check_flags, seconds
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
@@ -99,6 +99,11 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         report_progress: bool = False,
         **kwargs: Any,
     ) -> None:
+        check_flags(deferrable=deferrable, use_eta=use_eta)
+        if not isinstance(poke_interval, str):
+            seconds(poke_interval, "poke_interval")
+        if "timeout" in kwargs:
+            seconds(kwargs["timeout"], "timeout")
         super().__init__(poke_interval=60 if isinstance(poke_interval, str) else poke_interval, **kwargs)
         if isinstance(poke_interval, str):
             # Rendered, and turned into a number, when the task runs.

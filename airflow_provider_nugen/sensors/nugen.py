@@ -11,7 +11,7 @@ from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.sensors.base import JobSensor
-from airflow_provider_nugen.tasks import JobIds
+from airflow_provider_nugen.tasks import JobIds, check_conn_id
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class NugenSensor(JobSensor):
 
     def __init__(self, *, nugen_conn_id: str = NugenHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_conn_id(nugen_conn_id, "nugen_conn_id")
         self.nugen_conn_id = nugen_conn_id
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_nugen.api.seekr import jobs
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.sensors.base import JobSensor
-from airflow_provider_nugen.tasks import JobIds
+from airflow_provider_nugen.tasks import JobIds, check_conn_id
 
 
 class SeekrSensor(JobSensor):
@@ -22,6 +22,7 @@ class SeekrSensor(JobSensor):
 
     def __init__(self, *, seekr_conn_id: str = SeekrHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_conn_id(seekr_conn_id, "seekr_conn_id")
         self.seekr_conn_id = seekr_conn_id
 
 

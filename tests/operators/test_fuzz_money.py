@@ -37,7 +37,11 @@ from airflow_provider_nugen.operators.nugen import (
     CreateBenchmarkOperator,
     CreateEvaluationOperator,
 )
-from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator, SeekrCreateDataJobOperator
+from airflow_provider_nugen.operators.seekr import (
+    SeekrCreateAlignmentOperator,
+    SeekrCreateDataJobOperator,
+    SeekrCreateFineTuneOperator,
+)
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
 
@@ -45,8 +49,10 @@ from airflow_provider_nugen.operators.submit import SubmitOperator
 BEGIN = 1_770_000_000.0
 #: Seconds that the clock of a worker may differ from Airflow's, and the service's from that.
 WORKER_SKEW, SERVICE_SKEW = 50, 90
-#: Examples of each combination of a kind of job and a version of Airflow.
-EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 15)
+#: Examples of each combination of a kind of job and a version of Airflow; ``HYPOTHESIS_SEARCH=1`` tries more of them,
+#: and other ones each time.
+IS_SEARCH = bool(os.environ.get("HYPOTHESIS_SEARCH"))
+EXAMPLES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or (500 if IS_SEARCH else 12))
 #: How one request of a try goes wrong.
 TROUBLES = ("none", "none", "none", "lost", "lost", "never arrived", "refused", "dies before", "dies after")
 
@@ -132,6 +138,10 @@ def _seekr(job: Job, name: str | None, created: str | None) -> dict[str, Any]:
     }
 
 
+def _fine_tune(job: Job, name: str | None, created: str | None) -> dict[str, Any]:
+    return {**_seekr(job, None, created), "experiment_name": name, "model": "m"}
+
+
 KINDS = {
     "alignment": Kind(
         lambda task: CreateAlignmentOperator(
@@ -201,6 +211,18 @@ KINDS = {
         can_cancel=False,
     ),
 }
+KINDS["fine-tune"] = Kind(
+    lambda task: SeekrCreateFineTuneOperator(
+        task_id="t", model="m", training_files=[f"f-{task.version}"], project_id=1, n_epochs=1, retries=task.retries
+    ),
+    "create fine-tune",
+    "list fine-tunes",
+    "data",
+    "fine_tune_id",
+    _fine_tune,
+    named=True,
+    can_cancel=True,
+)
 KINDS["alignment with a name of yours"] = replace(
     KINDS["alignment"],
     make=lambda task: CreateAlignmentOperator(
@@ -259,6 +281,8 @@ class Service:
         operation, self.now = call.endpoint.operation, self.now + 0.2
         if operation == "list base models":
             return []
+        if operation == "get file":
+            return SimpleNamespace(purpose="fine-tune", filename="f.jsonl")
         if operation == self.kind.create:
             return self._create(call)
         if operation == self.kind.listing:
@@ -283,7 +307,7 @@ class Service:
         job = Job(
             f"job-{len(self.jobs)}",
             self.owner,
-            call.values.get("name"),
+            call.values.get("name") or call.values.get("experiment_name"),
             {name: call.values.get(name) for name in INPUTS},
             self.now,
             self.version,
@@ -590,6 +614,7 @@ def run(kind: str, airflow: str, patch: pytest.MonkeyPatch, **options: Any) -> N
                     "stateful_step_count": 25,
                     "deadline": None,
                     "suppress_health_check": list(HealthCheck),
+                    **({} if IS_SEARCH else {"derandomize": True, "database": None}),
                     **options,
                 }
             ),

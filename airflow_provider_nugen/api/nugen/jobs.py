@@ -259,6 +259,6 @@ def alignment_kind(wait_for: str) -> JobKind[AlignmentStatus]:
 
     :raises ValueError: for anything but ``"alignment"`` and ``"evaluation"``.
     """
-    if wait_for not in ALIGNMENT_KINDS:
+    if not isinstance(wait_for, str) or wait_for not in ALIGNMENT_KINDS:
         raise ValueError(f"wait_for must be one of {list(ALIGNMENT_KINDS)}, not {wait_for!r}")
     return ALIGNMENT_KINDS[wait_for]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
-from airflow_provider_nugen.operators.base import id_list, text
+from airflow_provider_nugen.operators.base import id_list, one_id, text
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.ui import Color
 
@@ -68,7 +68,7 @@ class SeekrCreateAlignmentOperator(SeekrStartOperator):
 
     def inputs(self) -> dict[str, Any]:
         """Return what is submitted."""
-        vector_database_id = text(self.vector_database_id, "vector_database_id", optional=True)
+        vector_database_id = one_id(self.vector_database_id, "vector_database_id", optional=True)
         return {
             "instructions": text(self.instructions, "instructions", number=True),
             # A vector database can take their place.
@@ -99,7 +99,7 @@ class SeekrCancelAlignmentOperator(SeekrOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the job."""
-        job_id = text(self.alignment_job_id, "alignment_job_id")
+        job_id = one_id(self.alignment_job_id, "alignment_job_id")
         job = self.send(endpoints.CANCEL_ALIGNMENT.call(alignment_job_id=job_id))
         self.log.info("%s is %s.", jobs.ALIGNMENT.subject(job_id), job.status)
         self.push_xcoms(context, {"alignment_job_id": job_id})
@@ -131,8 +131,8 @@ class SeekrGetAlignmentOutputsOperator(SeekrOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the files."""
-        job_id, files = text(self.alignment_job_id, "alignment_job_id", optional=True), None
-        if (data_job_id := text(self.data_job_id, "data_job_id", optional=True)) is not None:
+        job_id, files = one_id(self.alignment_job_id, "alignment_job_id", optional=True), None
+        if (data_job_id := one_id(self.data_job_id, "data_job_id", optional=True)) is not None:
             job = self.send(endpoints.DATA_JOB_STATUS.call(data_job_id=data_job_id))
             files = job.outputs
             job_id = job_id or job.alignment_job_id

@@ -7,6 +7,7 @@ from typing import Any
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.tasks import check_conn_id
 
 
 class SeekrOperator(ServiceOperator):
@@ -20,6 +21,7 @@ class SeekrOperator(ServiceOperator):
 
     def __init__(self, *, seekr_conn_id: str = SeekrHook.default_conn_name, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        check_conn_id(seekr_conn_id, "seekr_conn_id")
         self.seekr_conn_id = seekr_conn_id
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.operators.base import text
+from airflow_provider_nugen.operators.base import one_id, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator
 
@@ -43,4 +43,4 @@ class SeekrChatCompletionOperator(SeekrOperator, AskModelOperator):
         """Return the model, as the request names it: a deployment's own id."""
         if self.model is not None:
             return text(self.model, "model")
-        return text(self.deployment_id, "deployment_id")
+        return one_id(self.deployment_id, "deployment_id")

@@ -10,7 +10,7 @@ from airflow_provider_nugen.api.errors import ApiError, NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, models, submissions
 from airflow_provider_nugen.api.submission import GuardedCall
 from airflow_provider_nugen.exceptions import ServiceUnreachableError
-from airflow_provider_nugen.operators.base import id_list, invalid, text
+from airflow_provider_nugen.operators.base import id_list, invalid, one_id, text
 from airflow_provider_nugen.operators.seekr.base import SeekrStartOperator
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
@@ -95,7 +95,7 @@ class SeekrCreateDataJobOperator(SeekrStartOperator):
             "job_type": text(self.job_type, "job_type"),
             "system_prompt": text(self.system_prompt, "system_prompt", optional=True, number=True),
             "instructions": text(self.instructions, "instructions", optional=True, number=True),
-            "vector_database_id": text(self.vector_database_id, "vector_database_id", optional=True),
+            "vector_database_id": one_id(self.vector_database_id, "vector_database_id", optional=True),
         }
 
     def execute(self, context: Context) -> Any:

@@ -10,11 +10,12 @@ from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseE
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.api.submission import JobList, ListCall, ListedJob, ListReader
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, final
-from airflow_provider_nugen.operators.base import invalid, text
+from airflow_provider_nugen.operators.base import invalid, one_id, text
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.operators.start import StartOperator
+from airflow_provider_nugen.tasks import seconds
 from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SeekrCreateDeploymentOperator(SeekrStartOperator):
             raise invalid(f"model_type is {model_type!r}; it must be one of {', '.join(MODEL_TYPES)}.")
         return {
             "model_type": model_type,
-            "model_id": text(self.model_id, "model_id"),
+            "model_id": one_id(self.model_id, "model_id"),
             "name": name,
             "description": description,
             "n_instances": whole_number(self.n_instances, "n_instances", 1, 50),
@@ -98,7 +99,7 @@ class SeekrCreateDeploymentOperator(SeekrStartOperator):
 
     def extra_xcoms(self) -> dict[str, Any]:
         """Push the model's id, too."""
-        return {"model_id": text(self.model_id, "model_id")}
+        return {"model_id": one_id(self.model_id, "model_id")}
 
     def start(self, context: Context) -> str:
         """Create the deployment or adopt it, and see that it starts; see :meth:`.StartOperator.start`."""
@@ -173,6 +174,7 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
 
     def execute(self, context: Context) -> Any:
         """Demote the deployment, and wait until it is inactive if so told."""
+        seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         with self.session():
             try:
                 ids = self._deployments(context)
@@ -203,7 +205,7 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
     def _deployments(self, context: Context) -> list[str]:
         """Return which deployments to demote."""
         if self.created_by is None:
-            return [text(self.deployment_id, "deployment_id")]
+            return [one_id(self.deployment_id, "deployment_id")]
         ti, created_by = context["ti"], self.created_by
         pushed = ti.xcom_pull(task_ids=created_by, key="deployment_id", map_indexes=ti.map_index)
         known = [pushed] if isinstance(pushed, str) else []

@@ -26,6 +26,7 @@ from airflow_provider_nugen.compat import task_state_store, task_state_survives_
 from airflow_provider_nugen.exceptions import InvalidArgumentError, PossibleDuplicateJobError, UploadError, final
 from airflow_provider_nugen.operators.files import LocalOrRemote, exists, file_list, file_name, open_file
 from airflow_provider_nugen.operators.identity import TaskIdentity
+from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator
 from airflow_provider_nugen.operators.upload_progress import UploadProgress
 
@@ -79,11 +80,12 @@ class SeekrUploadFilesOperator(SeekrOperator):
         self.files = files
         self.purpose = purpose
         self.min_samples = min_samples
-        if "{" not in purpose:
+        whole_number(min_samples, "min_samples", 0)
+        if not (isinstance(purpose, str) and "{" in purpose):
             self._check_purpose()
 
     def _check_purpose(self) -> None:
-        if self.purpose not in TYPES:
+        if not isinstance(self.purpose, str) or self.purpose not in TYPES:
             raise final(InvalidArgumentError)(f"purpose is {self.purpose!r}; it must be one of {', '.join(TYPES)}.")
 
     def execute(self, context: Context) -> list[str]:

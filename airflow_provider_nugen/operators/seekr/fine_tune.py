@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import NotFoundError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
-from airflow_provider_nugen.operators.base import id_list, invalid, text
+from airflow_provider_nugen.operators.base import id_list, invalid, one_id, text
 from airflow_provider_nugen.operators.scalars import flag, number, whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.ui import Color
@@ -214,7 +214,7 @@ class SeekrCancelFineTuneOperator(SeekrOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the job."""
-        job_id = text(self.fine_tune_id, "fine_tune_id")
+        job_id = one_id(self.fine_tune_id, "fine_tune_id")
         job = self.send(endpoints.CANCEL_FINE_TUNE.call(fine_tune_id=job_id))
         self.log.info("%s is %s.", jobs.FINE_TUNE.subject(job_id), job.status)
         self.push_xcoms(context, {"fine_tune_id": job_id})
