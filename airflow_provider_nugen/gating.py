@@ -6,7 +6,6 @@ Pure: conditions are text such as ``answer_relevance_mean >= 0.8`` or ``"a metri
 
 from __future__ import annotations
 
-import io
 import math
 import operator
 import re
@@ -14,12 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
-from rich.console import Console
-from rich.table import Table
+from airflow_provider_nugen.table import text_table
 
-from airflow_provider_nugen.api.nugen.results import ModelMetrics
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen.results import ModelMetrics
+
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -154,21 +154,21 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
     """Return a table of the verdicts for the log, which names the models."""
-    rich = Table("metric", "value", "baseline", "condition", "threshold", "verdict")
+    columns = ("metric", "value", "baseline", "condition", "threshold", "verdict")
+    rows = []
     for v in verdicts:
         other = baseline.metrics.get(v.condition.metric) if baseline else None
-        rich.add_row(
-            v.condition.metric,
-            f"{v.value:.10g}",
-            f"{other:.10g}" if _is_number(other) else "",
-            v.condition.text,
-            f"{v.threshold:.10g}",
-            "met" if v.met else "NOT met",
+        rows.append(
+            (
+                v.condition.metric,
+                f"{v.value:.10g}",
+                f"{other:.10g}" if _is_number(other) else "",
+                v.condition.text,
+                f"{v.threshold:.10g}",
+                "met" if v.met else "NOT met",
+            )
         )
-    console = Console(width=140, color_system=None, file=io.StringIO(), markup=False, emoji=False)
-    with console.capture() as capture:
-        console.print(rich)
-    return f"{versus(model, baseline)}\n{capture.get()}"
+    return f"{versus(model, baseline)}\n{text_table(columns, rows)}"
 
 
 def versus(model: ModelMetrics, baseline: ModelMetrics | None) -> str:

@@ -12,7 +12,6 @@ from airflow_provider_nugen.api.endpoint import Call, Endpoint
 from airflow_provider_nugen.api.errors import ApiError, retry_after_seconds
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
-from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
 from airflow_provider_nugen.hooks.failures import explained
@@ -228,6 +227,8 @@ async def arequest(service: Service, conn_id: str, call: Call[T]) -> T:
     :raises ApiError: the last failure.
     """
     from tenacity import AsyncRetrying
+
+    from airflow_provider_nugen.hooks.client import AsyncClient
 
     client = AsyncClient.acquire(service, conn_id)
     try:

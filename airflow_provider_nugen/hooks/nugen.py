@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
@@ -13,11 +13,13 @@ from airflow_provider_nugen.api.errors import (
     UnreadableResponseError,
 )
 from airflow_provider_nugen.api.nugen import endpoints
-from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
 from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.service import AUTO
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen.models import AlignmentStatus, EvaluationStatus, TaskStatus
 
 
 @with_form

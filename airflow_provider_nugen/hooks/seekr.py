@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.endpoint import Call
-from airflow_provider_nugen.api.seekr import endpoints, models
+from airflow_provider_nugen.api.seekr import endpoints
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.seekr import models
 
 
 @with_form

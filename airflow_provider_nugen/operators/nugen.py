@@ -19,7 +19,6 @@ from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
 from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
-from airflow_provider_nugen.api.nugen.results import EvaluationResults
 from airflow_provider_nugen.api.nugen.uploads import existing_document_id
 from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.exceptions import (
@@ -45,6 +44,7 @@ from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_nugen.api.nugen.results import EvaluationResults
     from airflow_provider_nugen.operators.base import ListArg, TextArg
 
 

@@ -13,7 +13,7 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
@@ -26,14 +26,16 @@ from airflow_provider_nugen.api.errors import (
     retry_after_seconds,
 )
 from airflow_provider_nugen.api.job import CANCELLED, RUNNING, SUCCEEDED, JobKind, JobStatus
-from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting import schedule
 from airflow_provider_nugen.waiting.progress import changes, duration, timestamp
 from airflow_provider_nugen.waiting.result import Decision, LogMessage, Outcome, WaitResult, cut
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 
-M = TypeVar("M", bound=ServiceModel)
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.models import ServiceModel
+
+M = TypeVar("M", bound="ServiceModel")
 
 #: So many polls must fail in a row ...
 MAX_FAILURES = 10
