@@ -56,9 +56,11 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "AirflowTaskTimeout",
+    "AssetStore",
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "aget_connection",
+    "asset_state_store",
     "is_still_deferred",
     "on_kill_timeout",
     "task_state_store",
@@ -68,8 +70,8 @@ __all__ = [
 
 H = TypeVar("H", bound=type[Any])
 
-#: No trigger fires an event within so many seconds after it began to run. The event lets the scheduler queue the task
-#: again; if it does so before it has read that the worker that deferred has exited, it fails the task with "state
+#: The least seconds from the trigger's begin to its event. The event lets the scheduler queue the task again;
+#: if it does so before it has read that the worker that deferred has exited, it fails the task with "state
 #: mismatch" (Airflow 3.3.2, ``scheduler_job_runner.py``: ``SCHEDULED`` is let off, ``QUEUED`` is not). On a busy
 #: machine the worker's exit and the scheduler's loop take seconds each.
 MIN_RUN_TIME = 10.0
@@ -138,6 +140,60 @@ def task_state_store(context: Context) -> Any:
     :param context: the context of the running task.
     """
     return context.get("task_state_store")
+
+
+class AssetStore:
+    """
+    Keeps a value of an asset, for a trigger that watches it.
+
+    :param accessor: Airflow's store of the asset (3.3 and later); ``None`` keeps the value in the process.
+    :param name: the asset's name.
+    :param key: which value.
+    """
+
+    def __init__(self, accessor: Any, name: str, key: str) -> None:
+        self._accessor = accessor
+        self._name = name
+        self._key = key
+
+    async def get(self) -> Any:
+        """Return the value; ``None`` if there is none."""
+        if self._accessor is None:
+            return _asset_values.get((self._name, self._key))
+        if (aget := getattr(self._accessor, "aget", None)) is not None:
+            return await aget(self._key)
+        return await asyncio.to_thread(self._accessor.get, self._key)  # 3.3.0 and 3.3.1
+
+    async def set(self, value: Any) -> None:
+        """
+        Keep a value.
+
+        :param value: any JSON but ``None``.
+        """
+        if self._accessor is None:
+            _asset_values[self._name, self._key] = value
+        elif (aset := getattr(self._accessor, "aset", None)) is not None:
+            await aset(self._key, value)
+        else:
+            await asyncio.to_thread(self._accessor.set, self._key, value)
+
+
+_asset_values: dict[tuple[str, str], Any] = {}
+
+
+def asset_state_store(trigger: Any, name: str, key: str) -> AssetStore:
+    """
+    Return what keeps a value of a watched asset over restarts: 3.3 and later; before, as long as the process.
+
+    :param trigger: the trigger that watches it.
+    :param name: the asset's name.
+    :param key: which value.
+    :raises KeyError: if the trigger does not watch the asset any more.
+    """
+    from airflow.sdk import Asset
+
+    stores = getattr(trigger, "asset_state_store", None)
+    return AssetStore(None if stores is None else stores[Asset.ref(name=name)], name, key)
 
 
 def task_state_survives_clear() -> bool:

@@ -42,7 +42,18 @@ def get_provider_info() -> dict[str, Any]:
         "operators": modules("operators"),
         "sensors": modules("sensors"),
         "hooks": modules("hooks"),
-        "triggers": modules("triggers", "job"),
+        "triggers": [
+            {"integration-name": service.name, "python-modules": [f"airflow_provider_nugen.triggers.{module}"]}
+            for service in SERVICES
+            for module in ("job", "watch")
+        ],
+        "asset-uris": [
+            {
+                "schemes": [service.conn_type for service in SERVICES],
+                "handler": "airflow_provider_nugen.asset_uris.sanitize_uri",
+                "to_openlineage_converter": "airflow_provider_nugen.asset_uris.convert_asset_to_openlineage",
+            }
+        ],
         "connection-types": [
             {
                 "connection-type": service.conn_type,

@@ -17,6 +17,7 @@ from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.compat import MIN_RUN_TIME, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
@@ -27,18 +28,18 @@ if TYPE_CHECKING:
 
 #: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
 JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
-#: Airflow's own time-out of a trigger comes so many seconds after our deadline, where the final poll is due: it is only
-#: the backstop for a deadline that falls while no triggerer runs.
+#: Seconds between the deadline of a wait, where the final poll is due, and Airflow's own timeout of the trigger, which
+#: is only the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
 #: A shorter pause is waited for on the worker: what comes back from the triggerer too soon the scheduler fails, see
 #: :data:`~airflow_provider_nugen.compat.MIN_RUN_TIME`.
 MIN_DEFERRAL = MIN_RUN_TIME
-#: A job that is expected to end within so many seconds of the first poke is waited for on the worker: starting another
+#: Seconds from the first poke: a job that is expected to end within them is waited for on the worker. Starting another
 #: worker would take about as long.
 NEARLY_DONE = 10.0
 #: Seconds between an expected end and the poll for it: estimates are given in whole seconds.
 ESTIMATE_SLACK = 1.0
-#: A deferrable wait holds its worker for no longer than so many seconds, whatever there is to poll.
+#: The most seconds that a deferrable wait holds its worker, whatever there is to poll.
 MAX_WORKER_WAIT = 30.0
 
 
@@ -132,7 +133,7 @@ class WaitsForJob(ServiceTask):
         Continue after deferring.
 
         Goes past ``BaseSensorOperator.resume_execution``, whose idea of ``soft_fail`` is wider than the poke loop's.
-        When the trigger was lost or too late there is no event: one final poll tells how things stand.
+        When the trigger was lost or too late there is no event: one final poll tells the status.
         """
         with self.session():
             try:
@@ -303,7 +304,14 @@ class WaitsForJob(ServiceTask):
                         context["ti"].xcom_push(key=f"{name}s", value=ids)
                 elif value is not None and value.get(name) is not None:
                     context["ti"].xcom_push(key=name, value=value[name])
+        fill_outlet_events(self, context, lambda: self._facts(kind, value, context), many=isinstance(value, list))
         return {} if value is None else value
+
+    def _facts(self, kind: JobKind[Any], value: Any, context: Context) -> list[dict[str, Any]]:
+        """Return what the events of the outlets say of each job."""
+        ids, statuses = job_ids(self.job_id(context), kind.id_name), value if isinstance(value, list) else [value]
+        jobs = ids if isinstance(ids, list) else [ids]
+        return [kind.facts(one, status or {}) for one, status in zip(jobs, statuses, strict=True)]
 
 
 def job_ids(value: object, argument: str) -> list[str] | str:

@@ -74,7 +74,7 @@ async def run_child(
     processes: Processes, module: str, *arguments: str, stdin: int, pass_fds: Collection[int] = ()
 ) -> AsyncIterator[Child]:
     """
-    Run a module of ours, which writes samples to the descriptor ``--samples``, for the time of a ``with`` block.
+    Run a module of this package for the time of a ``with`` block; it writes samples to the descriptor ``--samples``.
 
     :param processes: starts it, and ends it whatever happens.
     :param module: its name.

@@ -98,9 +98,9 @@ def main() -> None:
     for name, duration in track(DURATIONS.items(), "Simulating", transient=True):
         fixed = measure(duration, arguments.interval, arguments.jobs, None)
         for word, estimate in ESTIMATES.items():
-            ours = measure(duration, arguments.interval, arguments.jobs, estimate)
-            figures = [f"{figure:.0f}" for figure in (*ours, *fixed)]
-            table.add_row(name, word, *figures, f"{fixed[0] / ours[0]:.1f}")
+            believing = measure(duration, arguments.interval, arguments.jobs, estimate)
+            figures = [f"{figure:.0f}" for figure in (*believing, *fixed)]
+            table.add_row(name, word, *figures, f"{fixed[0] / believing[0]:.1f}")
     print(f"airflow-provider-nugen {__version__}, Python {platform.python_version()}; poke_interval", end=" ")
     print(f"{arguments.interval:g} s, {arguments.jobs} jobs a line, each up to 10 % shorter or longer\n")
     Console(width=160).print(table)

@@ -111,7 +111,7 @@ class StateEvent:
 
 @dataclass(frozen=True)
 class TaskChange:
-    """A change of state that :meth:`AirflowClient.wait_for_runs` saw."""
+    """A change of state between two polls of :meth:`AirflowClient.wait_for_runs`."""
 
     task: TaskInstance
     previous: str | None

@@ -33,7 +33,7 @@ class LocalAirflow(AirflowClient):
     :param dags: folder, or folders, with DAG files.
     :param connections: connections by their ids, see :meth:`AirflowClient.add_connection`. They are sent to the
         api-server once it runs, so that the only copy of a secret is the encrypted one in the database.
-    :param config: settings named ``AIRFLOW__SECTION__KEY``, which win over ours.
+    :param config: settings named ``AIRFLOW__SECTION__KEY``, which win over those set here.
     :param env: environment variables for all processes.
     :param database_url: SQLAlchemy URL of an empty metadata database; SQLite in ``home`` by default.
     :param triggerers: number of triggerers. Without any, nothing that is deferred continues.

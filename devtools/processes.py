@@ -215,7 +215,7 @@ class Processes:
         :param grace: seconds between the two.
         """
         # The kernel does not give an id away as long as a session is named after it: where the id of a program that has
-        # ended belongs to somebody, its session is empty, and that somebody is not ours.
+        # ended belongs to somebody, its session is empty, and that somebody is not a child of this process.
         leaders = {service.pid for service in services if service.pid and (service.alive or not _exists(service.pid))}
         # What was forked by a process that ends is an orphan afterwards; if it also has its own session, it could not
         # be found any more.
@@ -271,7 +271,7 @@ class Processes:
 
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the environment for a process of ours: the inherited one, without anything about the user's own Airflow.
+    Return the environment for a child process: the inherited one, without anything about the user's own Airflow.
 
     Python reads and writes UTF-8 in it, whatever the locale: Airflow opens its own files without naming an encoding.
 

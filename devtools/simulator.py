@@ -59,7 +59,7 @@ class SimulatorServer(Server):
         super().stop(sig)
 
     def note_changes(self) -> None:
-        """Remember which requests would have changed something, and let the simulator forget all it saw."""
+        """Remember which requests would have changed something, and let the simulator forget all requests."""
         self.changes += [
             f"{seen['method']} {seen['path']}" for seen in self._send("GET", "requests") if seen["method"] != "GET"
         ]

@@ -40,7 +40,7 @@ html_static_path = ["_static"]
 html_css_files = ["wide.css"]
 exclude_patterns = ["_build"]
 
-# Every reference to a name of ours must lead somewhere; those of others are not looked up.
+# Every reference to a name of this package must lead somewhere; those of others are not resolved.
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!airflow_provider_nugen\.).*"),

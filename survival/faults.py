@@ -244,6 +244,13 @@ FAULTS = (
     _answers("every second answer cut short", 20, 8, {"action": "truncate", "every": 2}),
     _answers("every tenth answer 20 s late", 35, 8, {"action": "delay", "seconds": 20, "every": 10}),
     Fault("key rotated", apply=_rotate_key, restore=_nothing, seconds=8, ending=8),
+    _answers(
+        "every key refused for ten seconds (401)",
+        10,
+        8,
+        {"action": "status", "status": 401},
+        before=Scene.wait_until_no_worker_works,
+    ),
     _through_gateway("poisonous answers in a tenth of the waits", "poison", 10, 25, 8),
     _through_gateway("gateway resets every fourth connection", "reset", 4, 25, 8),
     _answers(
@@ -252,6 +259,8 @@ FAULTS = (
         6,
         {"action": "status", "status": 401, "path": f"long-[0-9]+{REFUSED}(/|$)"},
         before=Scene.wait_until_no_worker_works,
+        # A key that was accepted before is refused for a minute before that is final.
+        until=lambda scene: not scene.refused & scene.deferred(),
         refuses=True,
     ),
     Fault(

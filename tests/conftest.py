@@ -24,11 +24,12 @@ os.environ["AIRFLOW_HOME"] = str(_HOME)
 os.environ["AIRFLOW__CORE__LOAD_EXAMPLES"] = "False"
 
 # How fast a busy machine is says nothing about the code. The examples are the same each time, so that a run says
-# something about the change that it tests; HYPOTHESIS_SEARCH=1 searches for new ones.
+# something about the change that it tests; HYPOTHESIS_SEARCH=1 searches for new ones. Few of them for every change, and
+# as many as AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES says on demand.
 settings.register_profile(
     "tests",
     deadline=None,
-    max_examples=60,
+    max_examples=int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 60),
     derandomize=not os.environ.get("HYPOTHESIS_SEARCH"),
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -19,18 +19,18 @@ INTERVAL = 60.0
 @pytest.mark.parametrize("estimate", ["exact", "honest: within 10 %", "progress in whole per cent"])
 def test_an_honest_estimate_saves_four_of_five_polls_and_no_end_is_noticed_later(job: str, estimate: str) -> None:
     fixed = eta.measure(eta.DURATIONS[job], INTERVAL, 60, None)
-    ours = eta.measure(eta.DURATIONS[job], INTERVAL, 60, eta.ESTIMATES[estimate])
-    assert fixed[0] / ours[0] >= 5
-    assert ours[2] <= fixed[2] + INTERVAL / 10
+    believing = eta.measure(eta.DURATIONS[job], INTERVAL, 60, eta.ESTIMATES[estimate])
+    assert fixed[0] / believing[0] >= 5
+    assert believing[2] <= fixed[2] + INTERVAL / 10
 
 
 @pytest.mark.parametrize("job", eta.DURATIONS)
 @pytest.mark.parametrize("estimate", eta.ESTIMATES)
 def test_no_estimate_delays_the_end_by_more_than_ten_intervals_or_asks_more_often(job: str, estimate: str) -> None:
     fixed = eta.measure(eta.DURATIONS[job], INTERVAL, 20, None)
-    ours = eta.measure(eta.DURATIONS[job], INTERVAL, 20, eta.ESTIMATES[estimate])
-    assert ours[0] <= fixed[0]
-    assert ours[2] <= fixed[2] + 10 * INTERVAL
+    believing = eta.measure(eta.DURATIONS[job], INTERVAL, 20, eta.ESTIMATES[estimate])
+    assert believing[0] <= fixed[0]
+    assert believing[2] <= fixed[2] + 10 * INTERVAL
 
 
 def test_an_upload_takes_no_more_memory_than_is_allowed() -> None:

@@ -45,7 +45,7 @@ def test_everything_that_is_offered_is_there() -> None:
 
 def test_the_task_state_store_is_the_contexts_own_or_none() -> None:
     store = object()
-    assert compat.task_state_store({"task_state_store": store}) is store  # type: ignore[typeddict-unknown-key]
+    assert compat.task_state_store({"task_state_store": store}) is store
     assert compat.task_state_store({}) is None
 
 
@@ -92,7 +92,7 @@ def _answer(answer: Any) -> Any:
         pytest.param({"r": {}}, "s-1", -1, False, id="removed"),
         pytest.param({}, "s-1", -1, False, id="run removed"),
         pytest.param({"r": {"t": "deferred"}}, "s-2", -1, False, id="cleared, and deferred again for another job"),
-        pytest.param({"r": {"t": "deferred"}}, None, -1, True, id="nothing handed on"),
+        pytest.param({"r": {"t": "deferred"}}, None, -1, True, id="no arguments"),
         pytest.param({"r": {"t_2": "deferred", "t_1": "failed"}}, "s-1", 2, True, id="mapped"),
         pytest.param({"r": {"t_2": "failed", "t_1": "deferred"}}, "s-1", 2, False, id="mapped, ended"),
         pytest.param(RuntimeError("no supervisor"), "s-1", -1, True, id="states cannot be read"),

@@ -83,10 +83,10 @@ def test_a_check_ends_the_waiting(clock: SimpleNamespace) -> None:
 def test_a_child_knows_nothing_of_another_airflow_and_reads_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AIRFLOW__CORE__FERNET_KEY", "_AIRFLOW_PROCESS_CONTEXT", "COVERAGE_PROCESS_CONFIG"):
         monkeypatch.setenv(name, "of the user")
-    env = child_environment({"AIRFLOW_HOME": "ours"})
+    env = child_environment({"AIRFLOW_HOME": "mine"})
     assert "of the user" not in env.values()
     assert env["PYTHONUTF8"] == "1"
-    assert env["AIRFLOW_HOME"] == "ours"
+    assert env["AIRFLOW_HOME"] == "mine"
 
 
 def test_processes_run_in_any_folder_and_end_with_their_children(tmp_path: Path) -> None:

@@ -190,12 +190,12 @@ def providers(*arguments: str) -> list[dict[str, Any]]:
     return rows
 
 
-def ours(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def of_this_package(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [row for row in rows if row["package_name"] == PACKAGE]
 
 
 def test_airflow_providers_list() -> None:
-    (row,) = ours(providers("list"))
+    (row,) = of_this_package(providers("list"))
     assert row["version"] == version(PACKAGE) == airflow_provider_nugen.__version__
     assert row["description"].startswith("Start model-alignment jobs on Nugen and SeekrFlow")
 
@@ -212,7 +212,7 @@ def test_airflow_providers_get() -> None:
 def test_airflow_providers_hooks() -> None:
     assert [
         (row["connection_type"], row["class"], row["conn_id_attribute_name"], row["hook_name"])
-        for row in ours(providers("hooks"))
+        for row in of_this_package(providers("hooks"))
     ] == [
         ("nugen", "airflow_provider_nugen.hooks.nugen.NugenHook", "nugen_conn_id", "Nugen"),
         ("seekr", "airflow_provider_nugen.hooks.seekr.SeekrHook", "seekr_conn_id", "SeekrFlow"),
@@ -220,9 +220,11 @@ def test_airflow_providers_hooks() -> None:
 
 
 def test_airflow_providers_triggers() -> None:
-    assert {(row["class"], row["integration_name"]) for row in ours(providers("triggers"))} == {
+    assert {(row["class"], row["integration_name"]) for row in of_this_package(providers("triggers"))} == {
         ("airflow_provider_nugen.triggers.job", "Nugen"),
         ("airflow_provider_nugen.triggers.job", "SeekrFlow"),
+        ("airflow_provider_nugen.triggers.watch", "Nugen"),
+        ("airflow_provider_nugen.triggers.watch", "SeekrFlow"),
     }
 
 

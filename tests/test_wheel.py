@@ -118,11 +118,11 @@ def test_the_sdist_has_what_is_needed_to_go_on_working(dist: Path) -> None:
 def test_every_module_can_be_imported(installed: Path, clean: dict[str, Any]) -> None:
     done = json.loads(run(installed, "-W", "error::SyntaxWarning", "-c", IMPORT_EVERYTHING, **clean).splitlines()[-1])
     assert Path(done["from"]).is_relative_to(installed.parents[1])
-    ours = {
+    expected = {
         ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__")
         for path in PACKAGE.rglob("*.py")
     }
-    assert set(done["modules"]) == ours - {"airflow_provider_nugen"}
+    assert set(done["modules"]) == expected - {"airflow_provider_nugen"}
 
 
 def test_airflow_finds_the_provider(installed: Path, clean: dict[str, Any]) -> None:

@@ -122,6 +122,10 @@ class JobKind(Generic[M]):
     :param status: the endpoint that tells the status.
     :param status_map: status words in upper case, and what they mean.
     :param xcom_keys: fields of the final status that are pushed as XComs of their own.
+    :param fact_keys: further fields of the final status that the events of assets have: what the job was made of, and
+        what was measured.
+    :param name_key: the field of the status with the name that a user gave the job, if it has one.
+    :param time_keys: the fields of the status that say when the job was created, and when it was done.
     :param detail: another endpoint that tells the status, of the same model: for a finished job that lacks
         something, and for a status endpoint that keeps failing.
     :param cancel: the endpoint that cancels the job, where the service has one.
@@ -137,6 +141,9 @@ class JobKind(Generic[M]):
     status: Endpoint[M]
     status_map: Mapping[str, JobState]
     xcom_keys: tuple[str, ...] = ()
+    fact_keys: tuple[str, ...] = ()
+    name_key: str = ""
+    time_keys: tuple[str, str] = ("", "")
     detail: Endpoint[M] | None = None
     cancel: Endpoint[Any] | None = None
     supplement: Supplement[M] | None = None
@@ -157,7 +164,7 @@ class JobKind(Generic[M]):
         endpoint = self.detail if detail and self.detail else self.status
         return endpoint.call(**{self.id_name: job_id})
 
-    def goes_on(self, job_status: JobStatus) -> bool:
+    def is_live(self, job_status: JobStatus) -> bool:
         """Return whether a job runs, or stands, and costs money until it is cancelled."""
         return job_status.state is RUNNING or (self.stands and job_status.state is SUCCEEDED)
 
@@ -187,3 +194,44 @@ class JobKind(Generic[M]):
     def result(self, answer: M, job_status: JobStatus) -> dict[str, Any]:
         """Build the JSON dict that a finished wait returns: the final status, and ``state`` as we read it."""
         return {**answer.model_dump(mode="json"), "state": str(job_status.state)}
+
+    def facts(self, job_id: str, result: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Build what the event of an asset says about a finished job: ids, what it was made of, metrics, durations.
+
+        The same names in the event of a watcher and in that of an outlet.
+
+        :param job_id: what was waited for; a final status need not name the job, or names what became of it.
+        :param result: what :meth:`result` returned.
+        """
+        keys = dict.fromkeys((*self.xcom_keys, *filter(None, [self.name_key, *self.time_keys]), *self.fact_keys))
+        return {
+            self.id_name: result.get(self.id_name) or job_id,
+            **{key: result.get(key) for key in keys if key != self.id_name},
+            "status": result.get("status"),
+            "job_seconds": self.job_seconds(result),
+        }
+
+    def job_seconds(self, result: Mapping[str, Any]) -> float | None:
+        """
+        Return how many seconds a finished job took, by the service's clock; ``None`` where it does not say.
+
+        :param result: what :meth:`result` returned.
+        """
+        created, done = (epoch(result.get(key)) for key in self.time_keys)
+        return None if created is None or done is None or done < created else round(done - created, 3)
+
+
+def epoch(value: object) -> float | None:
+    """
+    Read a time as a result has it, in epoch seconds.
+
+    :param value: the text of a time.
+    :return: ``None`` if it is none, or a zero.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp() or None
+    except (ValueError, OverflowError):
+        return None

@@ -17,9 +17,9 @@ M = TypeVar("M", bound="ServiceModel")
 #: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
 #: that walks through it (Airflow's too) has its own, different limits.
 MAX_DEPTH = 100
-#: An integer of so many digits or more is read as a float; none of 64 bits has as many.
+#: An integer of this many digits or more is read as a float; none of 64 bits has as many.
 MAX_DIGITS = 30
-#: Of a list of errors so many are shown.
+#: The most errors of a list that are shown.
 MAX_ERRORS = 10
 
 

@@ -290,6 +290,7 @@ def match_job(
     *,
     name_key: str | None,
     sent: Sent | None,
+    kin_key: str | None = None,
     not_before: float | None = None,
     previous_job_ids: Collection[str] = (),
     kind: JobKind[Any] | None = None,
@@ -303,6 +304,7 @@ def match_job(
     :param name_key: the part of the generated name that no other task's job has; ``None`` if the user chose the name
         or jobs have no names.
     :param sent: what is known of the requests; ``None`` if nothing is known.
+    :param kin_key: a part of the generated name that jobs have which may be the task's own, but need not.
     :param not_before: a time before which the job cannot have been created, in epoch seconds by the service's clock.
     :param previous_job_ids: jobs that are certainly not the one: those that the same task has started before.
     :param kind: how to read a job's status, if not as ``submission`` does.
@@ -324,8 +326,10 @@ def match_job(
         named = [job for job in live if name_key.lower() in (job.name or "").lower()]
         if len(named) == 1:
             return JobMatch(named[0].job_id, by_name=True)
-        unclear = [job for job in recent if job not in named and _may_be_cut(job.name, name_key)]
-        return JobMatch(candidates=(*named, *unclear), doubt=job_list.incomplete)
+        kin = [job for job in live if kin_key is not None and kin_key in (job.name or "").lower()]
+        unclear = [*kin, *(job for job in recent if _may_be_cut(job.name, name_key))]
+        candidates = {job.job_id: job for job in (*named, *unclear)}
+        return JobMatch(candidates=tuple(candidates.values()), doubt=job_list.incomplete)
     alike = [job for job in recent if is_alike(submission, job, inputs)]
     if len(alike) == 1 and not job_list.incomplete and _is_certain(submission, alike[0], inputs, sent):
         return JobMatch(alike[0].job_id)

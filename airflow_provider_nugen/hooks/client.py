@@ -29,7 +29,7 @@ T = TypeVar("T")
 #: After these the service has processed nothing, and the same call may succeed at once in another way.
 _ASK_AGAIN = frozenset({401, *ROUTER_STATUSES})
 
-#: The first request through a connection goes ahead of all others for so many seconds at the most: its answer may drip.
+#: Seconds that the first request through a connection goes ahead of all others, at the most: its answer may drip.
 MAX_LEAD = 3.0
 
 clients: LoopRegistry[AsyncClient] = LoopRegistry()

@@ -21,6 +21,8 @@ MAX_HEADERS = 128
 BUFFER = 2**18
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([0-9]{3})(?: ([^\r\n]*))?")
 _HEADER = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*")
+#: A header without a value whose line ends without a line feed.
+_EMPTY_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]*)\r(?!\n)")
 _CHUNK = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(?:\r\n|;[^\r\n]*\r?\n)")
 
 
@@ -75,7 +77,7 @@ class StrictResponse(HTTPResponse):
         if self.headers is not None:
             return
         while True:
-            status_line = _STATUS.fullmatch(self._line())
+            status_line = _STATUS.fullmatch(self._first_line())
             if status_line is None:
                 raise HTTPException("the status line is not one")
             lines = self._header_lines()
@@ -89,6 +91,12 @@ class StrictResponse(HTTPResponse):
         self.headers = self.msg = parse_headers(io.BytesIO(b"\r\n".join([*lines, b"", b""])))
         self._frame()
 
+    def _first_line(self) -> bytes:
+        for _ in range(MAX_HEADERS):
+            if line := self._line().lstrip(b"\r"):
+                return line
+        return b""
+
     def _line(self) -> bytes:
         return self._line_with_end().removesuffix(b"\n").removesuffix(b"\r")
 
@@ -100,7 +108,14 @@ class StrictResponse(HTTPResponse):
 
     def _header_lines(self) -> list[bytes]:
         lines: list[bytes] = []
-        while line := self._line():
+        rest = b""
+        while line := rest or self._line_with_end():
+            rest = b""
+            if empty := _EMPTY_HEADER.match(line):
+                line, rest = empty[1], line[empty.end() :]
+            line = line.removesuffix(b"\n").removesuffix(b"\r")
+            if not line:
+                break
             if lines and line[:1] in (b" ", b"\t"):  # a header that continues
                 lines[-1] += line
                 continue

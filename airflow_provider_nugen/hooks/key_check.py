@@ -20,10 +20,10 @@ from airflow_provider_nugen.hooks.settings import Settings
 if TYPE_CHECKING:
     from airflow_provider_nugen.hooks.async_transport import AsyncTransport
 
-#: That the key is accepted holds for this many seconds.
+#: Seconds that an accepted key counts as accepted.
 KEY_CHECK_TTL = 30.0
-#: That it is refused holds for so many only: enough for all who poll at that moment. A service that refuses every key
-#: for a second must not end the waits whose second poll comes after it, see
+#: Seconds that a refused key counts as refused: enough for all who poll at that moment. A service that refuses every
+#: key for a second must not end the waits whose second poll comes after it, see
 #: :data:`~airflow_provider_nugen.waiting.waiter.REFUSAL_RETRY`.
 REFUSAL_TTL = 2.0
 

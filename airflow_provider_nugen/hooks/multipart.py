@@ -1,8 +1,8 @@
 """
 A form with files, read while it is sent.
 
-requests reads the files of a form into memory, and quotes their names as no server of ours undoes. A package that does
-better would be one more dependency for these lines.
+requests reads the files of a form into memory, and quotes their names in a way that neither service undoes. A
+package that does better would be one more dependency for these lines.
 """
 
 from __future__ import annotations

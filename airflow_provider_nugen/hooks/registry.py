@@ -48,4 +48,4 @@ class LoopRegistry(Generic[T]):
 
     def in_use(self) -> list[T]:
         """Return all objects that anybody uses, of all event loops."""
-        return [thing for objects in self._objects.values() for thing in objects.values()]
+        return [value for objects in self._objects.values() for value in objects.values()]

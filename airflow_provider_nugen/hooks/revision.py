@@ -85,7 +85,8 @@ class SpokenRevision:
         return self._service.is_from_router(answer.status, _payload(answer))
 
     def _differs(self, call: Call[Any], revision: str, other: str) -> bool:
-        return call.request(revision, self._conn_id) != call.request(other, self._conn_id)
+        # To compare, not to send: so past what a call checks or records when it is sent.
+        return Call.request(call, revision, self._conn_id) != Call.request(call, other, self._conn_id)
 
     def _learn(self, revision: str) -> None:
         text = f"{self._service.name} (connection {self._conn_id!r}) speaks API revision {revision}"

@@ -81,8 +81,8 @@ def received(status: int, body: bytes, header: Callable[[str], str | None], sett
         body = _unpack(body, encoding)
 
     def text(name: str) -> str | None:
-        value = header(name)
-        if value is None or len(value) > MAX_HEADER or not (value.isascii() and value.isprintable()):
+        value = (header(name) or "").strip()
+        if not value or len(value) > MAX_HEADER or not (value.isascii() and value.isprintable()):
             return None
         return settings.scrub(value)
 

@@ -21,6 +21,7 @@ from airflow_provider_nugen.exceptions import (
     final,
 )
 from airflow_provider_nugen.exceptions import NotReadyError as TaskNotReadyError
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.tasks import ServiceTask
 
 if TYPE_CHECKING:
@@ -75,11 +76,14 @@ class ServiceOperator(ServiceTask):
         )
 
     def push_xcoms(self, context: Context, ids: dict[str, Any]) -> dict[str, Any]:
-        """Push ids as XComs of their own where they are not null, and return them."""
+        """Push ids as XComs of their own where they are not null, tell the outlets, and return them."""
         if self.do_xcom_push:
             for name, value in ids.items():
                 if value is not None:
                     context["ti"].xcom_push(key=name, value=value)
+        facts = {name: value for name, value in ids.items() if name.endswith(("_id", "_ids")) and value is not None}
+        if facts:
+            fill_outlet_events(self, context, lambda: [facts])
         return ids
 
 

@@ -54,12 +54,8 @@ def open_file(file: LocalOrRemote, argument: str, *, field: str = "files", limit
     :param limit: the most bytes that the service takes.
     :raises InvalidArgumentError: if there is no such file, or it is empty or too large; final.
     """
-    try:
-        path = ObjectStoragePath(str(file)) if "://" in str(file) else Path(str(file))
-        exists = path.is_file()
-    except ValueError as e:  # no filesystem for this kind of URL
-        raise final(InvalidArgumentError)(f"{argument}: {str(file)!r} cannot be read: {e}.") from None
-    if not exists:
+    path = _path(file, argument)
+    if not exists(file, argument):
         raise final(InvalidArgumentError)(f"{argument}: there is no file {str(file)!r}.")
     size = path.stat().st_size
     if size == 0:
@@ -70,6 +66,34 @@ def open_file(file: LocalOrRemote, argument: str, *, field: str = "files", limit
             "takes. Split it."
         )
     return Upload(field, path.name, lambda: _open(path), size=size)
+
+
+def exists(file: LocalOrRemote, argument: str) -> bool:
+    """
+    Return whether there is such a file; parameters as of :func:`open_file`.
+
+    :raises InvalidArgumentError: if it can never be read; final.
+    """
+    try:
+        return bool(_path(file, argument).is_file())
+    except ValueError as e:  # no filesystem for this kind of URL
+        raise _unreadable(file, argument, e) from None
+
+
+def file_name(file: LocalOrRemote, argument: str) -> str:
+    """Return the name of a file, without folders; parameters as of :func:`open_file`."""
+    return str(_path(file, argument).name)
+
+
+def _path(file: LocalOrRemote, argument: str) -> Path | ObjectStoragePath:
+    try:
+        return ObjectStoragePath(str(file)) if "://" in str(file) else Path(str(file))
+    except ValueError as e:
+        raise _unreadable(file, argument, e) from None
+
+
+def _unreadable(file: LocalOrRemote, argument: str, error: ValueError) -> Exception:
+    return final(InvalidArgumentError)(f"{argument}: {str(file)!r} cannot be read: {error}.")
 
 
 def _open(path: Path | ObjectStoragePath) -> BinaryIO:

@@ -18,14 +18,20 @@ if TYPE_CHECKING:
 
 #: Where the task state store keeps the record (Airflow 3.3 and later).
 STORE_KEY = "airflow_provider_nugen.job"
+#: Types of runs that begin when somebody or something triggers them.
+TRIGGERED = frozenset({"manual", "operator_triggered", "asset_triggered", "asset_materialization"})
 
 
 class TaskIdentity:
     """
     What tells a task from all others that may use the same account, and its tries before and after a clear.
 
-    A task is its DAG, run, task id, map index and loop index (Airflow 3.4), and the start of its run in microseconds:
-    that tells a run from one that was deleted and made again, and from the run of equal id in another Airflow.
+    A task is its DAG, run, task id, map index and loop index (Airflow 3.4), and what tells its run from one that was
+    deleted and made again, and from the run of equal id in another Airflow. That is the microsecond at which the run
+    was triggered; scheduled runs of two Airflows are due at the same one, so of these it is the microsecond at which
+    the run was started. Clearing a task of a run that is over starts the run again, so the jobs from before are known
+    only by what does not tell the two Airflows apart: :attr:`kin_key`.
+
     All retries share ``max_tries``, as the database has it; clearing the task raises it. The ``retries`` of the DAG
     file play no part, since they can be edited between two tries.
 
@@ -34,17 +40,31 @@ class TaskIdentity:
 
     def __init__(self, context: Context) -> None:
         ti = context["ti"]
-        started: datetime | None = getattr(context.get("dag_run"), "start_date", None)
-        #: When the run began, in epoch seconds by Airflow's clock: no job of the task is older.
-        self.run_started: float | None = started.timestamp() if started else None
+        run = context.get("dag_run")
+        started: datetime | None = getattr(run, "start_date", None)
+        due: datetime | None = getattr(run, "run_after", None)
+        #: When the run began, in epoch seconds by Airflow's clock: no job of the task is older, unless the run was
+        #: started again.
+        self.run_started: float | None = _epoch(started)
+        #: When the run was due, in epoch seconds: it cannot have begun before.
+        self.run_due: float | None = _epoch(due)
+        #: A task of the run was cleared, which starts a run again that is over.
+        self.run_was_cleared: bool = bool(getattr(run, "clear_number", None))
         #: The iteration of a loop; ``None`` outside of loops.
         self.loop_index = _loop_index(context)
-        microseconds = None if started is None else int(started.timestamp() * 1_000_000)
-        task = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, self.loop_index, microseconds]
+        # Only what is triggered, not what is due by a timetable, has a moment that no other run has.
+        is_triggered = str(getattr(run, "run_type", "")).rpartition(".")[2].lower() in TRIGGERED
+        #: Starting the run again changes nothing: a moment of its own tells it from all others.
+        self.survives_clear: bool = is_triggered and due is not None and due.microsecond != 0
+        origin = due if self.survives_clear else started
+        microseconds = None if origin is None else int(origin.timestamp() * 1_000_000)
+        kin = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, self.loop_index]
+        #: The same whatever becomes of the run, but also in another Airflow that has a run of this id.
+        self.kin_key = _digest(kin, 10)
         #: The same before and after a clear, as long as the run is not started again by it.
-        self.task_key = _digest(task, 12)
+        self.task_key = self.kin_key + _digest([*kin, microseconds], 8)
         #: The same in all retries, and another one after a clear.
-        self.key = self.task_key + _digest([*task, ti.max_tries], 8)
+        self.key = self.task_key + _digest([*kin, microseconds, ti.max_tries], 6)
         self._readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{ti.dag_id}.{ti.task_id}")[:60]
         #: No earlier try can have sent anything.
         self.is_first_try: bool = ti.try_number <= 1
@@ -90,7 +110,7 @@ class JobRecord:
         self.starts_anew = False
         cleared = bool(entry) and not identity.wrote(entry)
         if cleared and not adopt and task_state_survives_clear():
-            #: Whether a try before the task was cleared may have started a job of which only this is known.
+            #: Whether an earlier try, before the task was cleared, may have started a job of which only this is known.
             self.sent_before_clear = _sent(entry) if entry.get("sending") else None
             self._entry: dict[str, Any] = {"earlier": _job_ids(entry)}
             self.starts_anew = True
@@ -104,6 +124,8 @@ class JobRecord:
         #: Nothing is known of what earlier tries did; to be adopted, a job from before a clear is told by name alone.
         self._is_blind = self._store is None or (adopt and not entry and not task_state_survives_clear())
         self.name_key: str = identity.task_key if adopt and self._is_blind else self.key
+        #: To be adopted is a job of which only the kin is known, see :attr:`.TaskIdentity.kin_key`.
+        self._wants_kin = adopt and self._is_blind and identity.run_was_cleared
         self._doubt = self.may_have_sent
 
     @property
@@ -147,9 +169,16 @@ class JobRecord:
         return _sent(self._entry)
 
     @property
+    def kin_key(self) -> str | None:
+        """What names of jobs contain that may be the task's own, from before its run was started again."""
+        return self._identity.kin_key if self._wants_kin and not self._identity.survives_clear else None
+
+    @property
     def run_started(self) -> float | None:
         """When the run began for which the request was sent; clearing a task of a run that is over starts it again."""
-        starts = (self._identity.run_started, self._entry.get("run_started"))
+        starts = [self._identity.run_started, self._entry.get("run_started")]
+        if self._wants_kin:
+            starts.append(self._identity.run_due)
         return min((start for start in starts if start is not None), default=None)
 
     def seconds_since_sent(self, now: float | None) -> float:
@@ -219,6 +248,10 @@ def fingerprint(inputs: str) -> str:
 
 def _digest(parts: Sequence[Any], length: int) -> str:
     return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:length]
+
+
+def _epoch(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
 
 
 def _sent(entry: Mapping[str, Any]) -> Sent:

@@ -170,7 +170,7 @@ class DeployOperator(ModelOperator):
         deployment = self.model_status(jobs.DEPLOYMENT, model_id)
         if deployment is None or not submissions.is_deployed(undeployment, deployment):
             return False
-        self.log.info("Going on with %s, which is there already: %s.", self.kind.subject(model_id), deployment.status)
+        self.log.info("Continuing with %s, which is there already: %s.", self.kind.subject(model_id), deployment.status)
         return True
 
     def _check_that_it_stays(self, model_id: str) -> None:
@@ -245,7 +245,30 @@ class DeployOperator(ModelOperator):
         elif submissions.says_deployed(error.problem):
             self.log.info("%s is there already: %s", self.kind.subject(model_id), error.problem)
         elif not self._adopt(model_id):
+            if error.status in (400, 409) and not submissions.is_about_deployment(error.problem):
+                self._adopt_unexplained(error, model_id)
+                return
             raise error
+
+    def _adopt_unexplained(self, error: ResponseError, model_id: str) -> None:
+        """
+        Adopt a deployment that the service has done before, when nothing says why it refuses another one.
+
+        Revision B keeps the statuses of deployments and undeployments that are long over, and tells by a refusal that
+        the model is deployed.
+
+        :raises ProviderError: if there was none.
+        """
+        deployment = self.model_status(jobs.DEPLOYMENT, model_id)
+        if deployment is None or jobs.DEPLOYMENT.read_status(deployment).state is not SUCCEEDED:
+            raise error
+        self.log.warning(
+            "The service refuses to deploy model %r without a reason (%s), and says that its deployment is %s: taken "
+            "for deployed.",
+            model_id,
+            error,
+            deployment.status,
+        )
 
 
 class UndeployOperator(ModelOperator):
@@ -272,6 +295,11 @@ class UndeployOperator(ModelOperator):
             self.log.info("Model %r is undeployed already, or about to be.", model_id)
             # One that never was deployed has nothing to wait for.
             return undeployment is not None
+        if isinstance(refusal, NotFoundError) and deployment is None and undeployment is None:
+            refusal.hint = (
+                f"Model {model_id!r} is not known through this connection, so it costs nothing in its account. If it "
+                "is deployed in another account, undeploy it through the connection of that account."
+            )
         word = submissions.current_status(refusal.problem) or (deployment.status.upper() if deployment else "")
         if refusal.status in (400, 409) and word not in ("", "DEPLOYED", "COMPLETED"):
             raise TurnError(str(refusal))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -34,10 +34,11 @@ from airflow_provider_nugen.gating import Condition, judge, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
-from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, open_file
+from airflow_provider_nugen.operators.files import LocalOrRemote, UploadRecord, file_list, file_name, open_file
 from airflow_provider_nugen.operators.model import DeployOperator, UndeployOperator
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
+from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
@@ -67,7 +68,7 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
     Upload text files as documents. They are used by the id of the document, and only once they are ``READY``.
 
     A file whose name exists at the service already is the same document: its id is reused. So running the task again
-    does no harm, and a changed file needs another name.
+    is safe, and a changed file needs another name.
 
     With ``wait_for_completion`` the task waits until all documents can be used. XComs: ``return_value`` = the list of
     their final statuses in the order of the files, and ``document_ids`` = their final ids.
@@ -156,11 +157,11 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
         )
 
     def _upload_all(self, context: Context) -> list[dict[str, Any]]:
-        opened = self._open()
         record, done = UploadRecord(context), list[dict[str, Any]]()
+        missing = self._open(record.uploads)
         try:
-            for upload in opened:
-                done.append(record.uploads.get(upload.name) or self._upload(upload))
+            for name, upload in missing.items():
+                done.append(record.uploads[name] if upload is None else self._upload(upload))
                 record.add(done[-1])
         finally:
             self.hook.close()
@@ -169,15 +170,18 @@ class UploadDocumentsOperator(NugenOperator, StartOperator):
                 context["ti"].xcom_push(key="uploads", value=done)
         return done
 
-    def _open(self) -> list[Upload]:
-        """Check all files before the first is sent."""
-        opened = [open_file(file, "files", limit=self.max_bytes) for file in file_list(self.files, "files")]
-        names = [upload.name for upload in opened]
+    def _open(self, uploaded: Collection[str]) -> dict[str, Upload | None]:
+        """Check all files that are not uploaded yet, before the first is sent; the others need not exist any more."""
+        files = file_list(self.files, "files")
+        names = [file_name(file, "files") for file in files]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise invalid(
                 f"files: {twice} more than once. To Nugen files of the same name are the same document: rename them."
             )
-        return opened
+        return {
+            name: None if name in uploaded else open_file(file, "files", limit=self.max_bytes)
+            for name, file in zip(names, files, strict=True)
+        }
 
     def _upload(self, upload: Upload) -> dict[str, Any]:
         try:
@@ -608,7 +612,8 @@ class GetEvaluationResultsOperator(EvaluationResultsOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results."""
         results = self.results()
-        self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        ids = self.push_xcoms(context, {"evaluation_id": self.evaluation_id, "model_id": results.model_id})
+        fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(results.compared()[0].metrics)}])
         return results.model_dump(mode="json")
 
 
@@ -616,7 +621,7 @@ class UndeployModelOperator(NugenOperator, UndeployOperator):
     """
     Undeploy a model, which ends its costs; wait for it with ``UndeployStatusSensor``.
 
-    A model that is undeployed already is a success. So running the task again does no harm. While the model is being
+    A model that is undeployed already is a success. So it is safe to run the task again. While the model is being
     deployed, the operator waits for up to ten minutes, in the triggerer if ``deferrable``.
 
     XComs: ``return_value`` and ``model_id``.
@@ -712,6 +717,8 @@ class EvaluationGateOperator(EvaluationResultsOperator):
             ],
         }
         if passed:
+            ids = {"evaluation_id": self.evaluation_id, "model_id": model.model_id}
+            fill_outlet_events(self, context, lambda: [{**ids, "metrics": dict(model.metrics)}])
             return result
         self.push_xcoms(context, {"return_value": result})
         failed = ", ".join(verdict.condition.text for verdict in verdicts if not verdict.met)

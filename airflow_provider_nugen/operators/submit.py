@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError
+from airflow_provider_nugen.api.job import JobStatus
 from airflow_provider_nugen.api.submission import (
     GuardedCall,
     JobList,
     JobMatch,
     ListCall,
+    ListedJob,
     ListReader,
     Sent,
     Submission,
@@ -156,7 +158,7 @@ class SubmitOperator(StartOperator):
         record.record_started(job_id)
         return job_id
 
-    # Going on with the job of an earlier try.
+    # Continue with the job of an earlier try.
 
     def _adopt_recorded(self, attempt: Attempt, job_id: str) -> str | None:
         """Return the job that an earlier try started, unless it ended without success."""
@@ -178,9 +180,9 @@ class SubmitOperator(StartOperator):
             record.record_ended()
             return None
         if attempt.has_changed:
-            self._start_despite(attempt, job_id, job_status.status, is_running=self.kind.goes_on(job_status))
+            self._start_despite(attempt, job_id, job_status.status, is_running=self.kind.is_live(job_status))
             return None
-        self.log.info("Going on with %s of an earlier try (%s).", subject, job_status.status)
+        self.log.info("Continuing with %s of an earlier try (%s).", subject, job_status.status)
         return job_id
 
     def _start_despite(self, attempt: Attempt, job_id: str, status: str, *, is_running: bool) -> None:
@@ -228,7 +230,7 @@ class SubmitOperator(StartOperator):
         if match.job_id is not None:
             if changed:
                 (job,) = (job for job in jobs.jobs if job.job_id == match.job_id)
-                is_running = self.kind.goes_on(job.read_status(self.kind))
+                is_running = self.kind.is_live(job.read_status(self.kind))
                 self._start_despite(attempt, job.job_id, job.status, is_running=is_running)
                 return None
             self.log.info("Found %s, which an earlier request of this task started.", self.kind.subject(match.job_id))
@@ -239,7 +241,7 @@ class SubmitOperator(StartOperator):
             raise self._duplicate(
                 f"{doubt}. Its {label} may be one of these: {candidates}."
                 + (f" The list need not be complete: {match.doubt}." if match.doubt else "")
-                + " It is not certain, so none is adopted and none is started. If one of them is this task's, go on "
+                + " It is not certain, so none is adopted and none is started. If one of them is this task's, continue "
                 f"with its id; if none is, {self._how_to_start_anew(attempt)} to start a new {label}.",
                 *(job.job_id for job in match.candidates),
             )
@@ -255,6 +257,7 @@ class SubmitOperator(StartOperator):
             jobs,
             inputs,
             name_key=record.name_key if attempt.generated else None,
+            kin_key=record.kin_key,
             sent=sent or record.sent,
             not_before=begin,
             previous_job_ids=record.previous_job_ids,
@@ -264,6 +267,8 @@ class SubmitOperator(StartOperator):
     @staticmethod
     def _how_to_start_anew(attempt: Attempt) -> str:
         """Return what a user can do who knows that there is no job; without a store a clear is like a retry."""
+        if attempt.record.kin_key is not None:
+            return "set on_clear='new'"
         return "clear the task" if attempt.record.has_store or attempt.generated else "trigger a new run"
 
     def _duplicate(self, message: str, *job_ids: str) -> ProviderError:
@@ -314,25 +319,31 @@ class SubmitOperator(StartOperator):
         record = attempt.record
         if not (record.starts_anew or (record.is_empty and not attempt.identity.is_first_try)):
             return
-        old: dict[str, tuple[str, bool]] = {}
+        old: dict[str, JobStatus] = {}
+        certain = set(record.previous_job_ids)
         try:
             for job_id in record.previous_job_ids:
-                job_status = self.kind.read_status(self.hook.request(self.kind.call(job_id)))
-                old[job_id] = job_status.status, self.kind.goes_on(job_status)
+                old[job_id] = self.kind.read_status(self.hook.request(self.kind.call(job_id)))
             if not old or record.sent_before_clear is not None:
-                old |= self._listed_before_clear(attempt)
+                for job in self._listed_before_clear(attempt):
+                    old[job.job_id] = job.read_status(self.kind)
+                    if attempt.generated and attempt.identity.task_key in (job.name or "").lower():
+                        certain.add(job.job_id)
         except (ApiError, ProviderError) as e:
             self.log.warning("What became of what this task started before it was cleared is not known: %s", e)
-        for job_id, (status, is_running) in old.items():
+        for job_id, job_status in old.items():
+            is_running = self.kind.is_live(job_status)
             self.log.warning(
                 "Before it was cleared this task %s %s: %s%s. It starts another one now.",
-                "started" if attempt.generated or job_id in record.previous_job_ids else "may have started",
+                "started" if job_id in certain else "may have started",
                 self.kind.subject(job_id),
-                status,
-                ", so it continues and may be billed" if is_running and self.kind.cancel is None else "",
+                job_status.status,
+                ", so it continues and may be billed"
+                if is_running and (self.kind.cancel is None or job_id not in certain)
+                else "",
             )
             # What is merely like the task's own job may be somebody else's.
-            if is_running and (attempt.generated or job_id in record.previous_job_ids):
+            if is_running and job_id in certain:
                 self._cancel_earlier(job_id)
         if not old and not (attempt.generated or record.has_store):
             self.log.warning(
@@ -341,25 +352,18 @@ class SubmitOperator(StartOperator):
                 self.kind.label,
             )
 
-    def _listed_before_clear(self, attempt: Attempt) -> dict[str, tuple[str, bool]]:
-        """Search the list for jobs that this task may have started before it was cleared."""
-        record, sent = attempt.record, attempt.record.sent_before_clear
+    def _listed_before_clear(self, attempt: Attempt) -> list[ListedJob]:
+        """Search the list for jobs that this task started, or may have started, before it was cleared."""
+        record, identity, sent = attempt.record, attempt.identity, attempt.record.sent_before_clear
         if not attempt.generated and sent is None:
-            return {}
+            return []
         jobs = self._list(attempt.inputs)
         if attempt.generated:
-            key = attempt.identity.task_key
-            found = [job for job in jobs.jobs if key in (job.name or "").lower()]
-        else:
-            found = list(self._match(attempt, jobs, attempt.inputs, sent).candidates)
-        statuses = {
-            job.job_id: job.read_status(self.kind) for job in found if record.key not in (job.name or "").lower()
-        }
-        return {
-            job_id: (job_status.status, self.kind.goes_on(job_status))
-            for job_id, job_status in statuses.items()
-            if attempt.generated or not job_status.is_terminal_failure
-        }
+            key = identity.kin_key if identity.run_was_cleared else identity.task_key
+            return [job for job in jobs.jobs if key in (name := (job.name or "").lower()) and record.key not in name]
+        match = self._match(attempt, jobs, attempt.inputs, sent)
+        found = {match.job_id, *(job.job_id for job in match.candidates)}
+        return [job for job in jobs.jobs if job.job_id in found]
 
     def _cancel_earlier(self, job_id: str) -> None:
         """

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 #: Where a sensor in reschedule mode keeps what it knows between two pokes (Airflow 3.3 and later).
 STATE_KEY = "airflow_provider_nugen.wait"
-#: A rescheduled sensor is not due again within so many seconds: the scheduler fails a task that is queued again before
+#: The least seconds until a rescheduled sensor is due again: the scheduler fails a task that is queued again before
 #: it has read that the worker before has exited; see :data:`~airflow_provider_nugen.compat.MIN_RUN_TIME`.
 MIN_RESCHEDULE = 10.0
 

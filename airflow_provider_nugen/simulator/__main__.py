@@ -12,7 +12,7 @@ from pathlib import Path
 
 from airflow_provider_nugen.simulator.app import create_app
 from airflow_provider_nugen.simulator.server import Simulator, listen, make_server
-from airflow_provider_nugen.simulator.world import DEFAULT_KEY, PROFILES
+from airflow_provider_nugen.simulator.state import DEFAULT_KEY, PROFILES
 
 #: The key that the environment gives.
 KEY_VARIABLE = "AIRFLOW_PROVIDER_NUGEN_SIMULATOR_KEY"

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 from airflow_provider_nugen import __version__
 from airflow_provider_nugen.simulator import control, nugen, seekr, seekr_files, seekr_training
 from airflow_provider_nugen.simulator.faults import Fault
-from airflow_provider_nugen.simulator.world import (
+from airflow_provider_nugen.simulator.state import (
     DEFAULT_KEY,
     PROFILES,
     Config,
@@ -66,7 +66,7 @@ def create_app(
     :param clock: tells the time in epoch seconds.
     :param state_file: keeps the jobs over a restart.
     :param profile: ``"plain"``, or ``"strict"``: all that the services may do to a client.
-    :param unkindness: the same one by one, see :class:`~airflow_provider_nugen.simulator.world.Config`.
+    :param unkindness: the same one by one, see :class:`~airflow_provider_nugen.simulator.state.Config`.
     :raises ValueError: if an option makes no sense.
     """
     if profile not in PROFILES:
@@ -86,13 +86,12 @@ def create_app(
     )
     world = SimulatorState(config, faults)
     app = SimulatorApp(world)
-    app.include_router(nugen.nugen_router(world))
     alignments = seekr.Seekr(world)
-    app.include_router(alignments.router)
     files = seekr_files.SeekrFiles(world, alignments)
-    app.include_router(files.router)
-    app.include_router(seekr_training.SeekrTraining(world, files).router)
-    app.include_router(control.router)
+    training = seekr_training.SeekrTraining(world, files)
+    for router in (nugen.nugen_router(world), alignments.router, files.router, training.router, control.router):
+        # Not include_router, which builds every route a second time: no router here is included with other options.
+        app.router.routes.extend(router.routes)
     app.add_exception_handler(seekr.SeekrError, seekr.seekr_error)
     return app
 

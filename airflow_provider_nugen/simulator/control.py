@@ -9,8 +9,8 @@ from fastapi import APIRouter, Body, HTTPException, Request
 
 from airflow_provider_nugen.simulator.faults import Fault
 from airflow_provider_nugen.simulator.http import Id, world_of
+from airflow_provider_nugen.simulator.state import Revision
 from airflow_provider_nugen.simulator.timeline import Job
-from airflow_provider_nugen.simulator.world import Revision
 
 router = APIRouter(prefix="/_simulator", tags=["simulator"])
 

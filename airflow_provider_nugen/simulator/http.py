@@ -12,7 +12,7 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 
-from airflow_provider_nugen.simulator.world import SimulatorState
+from airflow_provider_nugen.simulator.state import SimulatorState
 
 #: An id in a path. Routes see paths as they were sent, so that ``%2F`` in an id does not end it; this is the one place
 #: where the id is unquoted.

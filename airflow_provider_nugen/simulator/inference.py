@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import Request
 
 from airflow_provider_nugen.simulator.http import Kinds, check, invalid, json_object
-from airflow_provider_nugen.simulator.world import SimulatorState
+from airflow_provider_nugen.simulator.state import SimulatorState
 
 ROLES = ("system", "user", "assistant", "tool")
 #: Fields of a request that both services take, and their types.

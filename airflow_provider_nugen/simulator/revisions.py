@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_provider_nugen.simulator.world import Revision
+from airflow_provider_nugen.simulator.state import Revision
 
 V3 = "/api/v3"
 #: Operation → (method, path in revisions A and B, path in revision C); ``None``: the revision has no such route, or

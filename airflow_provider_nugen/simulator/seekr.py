@@ -11,8 +11,8 @@ from fastapi.responses import JSONResponse
 from fastapi.security import APIKeyHeader
 
 from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object, timestamp, whole, world_of
+from airflow_provider_nugen.simulator.state import SimulatorState
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import SimulatorState
 
 JOB_TYPES = ("principle_files", "context_grounded_files", "context_grounded_vector_db")
 ALIGNMENT_WORDS = ("pending", "queued", "running", "completed")

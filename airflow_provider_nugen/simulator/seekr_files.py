@@ -13,8 +13,8 @@ from starlette.datastructures import UploadFile
 from airflow_provider_nugen.simulator.http import Id, check, invalid, json_object
 from airflow_provider_nugen.simulator.seekr import Seekr, SeekrError
 from airflow_provider_nugen.simulator.seekr_part import Limit, Offset, SeekrPart, one_of, team
+from airflow_provider_nugen.simulator.state import SimulatorState
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import SimulatorState
 
 TRAINING_PURPOSES = ("fine-tune", "preference-fine-tune", "reinforcement-fine-tune", "pre-train")
 PURPOSES = ("alignment", *TRAINING_PURPOSES)

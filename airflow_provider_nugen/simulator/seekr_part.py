@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request
 
 from airflow_provider_nugen.simulator.http import invalid, timestamp
 from airflow_provider_nugen.simulator.seekr import SeekrError, authorize
+from airflow_provider_nugen.simulator.state import SimulatorState
 from airflow_provider_nugen.simulator.timeline import Job
-from airflow_provider_nugen.simulator.world import SimulatorState
 
 Limit = Annotated[int, Query(ge=1, le=1000)]
 Offset = Annotated[int, Query(ge=0)]

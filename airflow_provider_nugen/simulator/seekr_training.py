@@ -12,8 +12,8 @@ from airflow_provider_nugen.simulator.inference import completion, question
 from airflow_provider_nugen.simulator.seekr import SeekrError
 from airflow_provider_nugen.simulator.seekr_files import TRAINING_PURPOSES, SeekrFiles
 from airflow_provider_nugen.simulator.seekr_part import Limit, Offset, SeekrPart, one_of, team
+from airflow_provider_nugen.simulator.state import SimulatorState
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import SimulatorState
 
 #: Samples that a fine-tune needs.
 MIN_SAMPLES = 100

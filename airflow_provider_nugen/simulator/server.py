@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from airflow_provider_nugen.simulator.app import create_app
-from airflow_provider_nugen.simulator.world import SimulatorState
+from airflow_provider_nugen.simulator.state import SimulatorState
 
 #: Seconds for which an idle connection is kept: longer than a client's usual pause between two polls.
 KEEP_ALIVE = 900
@@ -33,7 +33,7 @@ class Simulator:
         self.world = world
 
     def __getattr__(self, name: str) -> Any:
-        """Pass on what can be seen and done to :class:`~airflow_provider_nugen.simulator.world.SimulatorState`."""
+        """Pass on what can be seen and done to :class:`~airflow_provider_nugen.simulator.state.SimulatorState`."""
         return getattr(self.world, name)
 
     def nugen_connection(self) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Job:
     """
     A job, or a thing that takes time to get ready.
 
-    :param kind: one of the kinds in :data:`~airflow_provider_nugen.simulator.world.DURATIONS`.
+    :param kind: one of the kinds in :data:`~airflow_provider_nugen.simulator.state.DURATIONS`.
     :param id: its id.
     :param created: when it was created, in epoch seconds.
     :param stages: the words it goes through.

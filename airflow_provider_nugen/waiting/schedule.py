@@ -13,11 +13,11 @@ MIN_INTERVAL = 0.1
 FIRST_RETRY = 5.0
 #: ... then after twice as many, and so on, up to this many (or ``poke_interval``, if that is longer).
 MAX_RETRY_INTERVAL = 60.0
-#: However long the service says that a job takes, it is polled again after so many intervals.
+#: However long the service says that a job takes, it is polled again after this many intervals.
 MAX_ETA_INTERVALS = 10
 #: The poll after an expected end comes up to this share of an interval after it.
 JITTER = 0.3
-#: An estimate of more than so many seconds, ten years, is none.
+#: An estimate of more seconds than these, ten years, is not believed.
 MAX_ETA = 10 * 365 * 86400.0
 
 

@@ -59,7 +59,8 @@ class WaitState:
     :param failures: failed polls in a row.
     :param failing_since: when the first of them was, in epoch seconds.
     :param stalled_since: since when the job leads nowhere, in epoch seconds.
-    :param reread: the last poll got a 401, even after the connection was read again.
+    :param refused_since: when the first of the 401s in a row was, each in spite of a fresh connection, in epoch
+        seconds.
     :param due: when the next poll is due, in epoch seconds; no earlier than the service asked for.
     :param server_errors: 5xx in a row of the status route.
     :param progress_began: when progress was first seen, in epoch seconds.
@@ -76,7 +77,7 @@ class WaitState:
     failures: int = 0
     failing_since: float | None = None
     stalled_since: float | None = None
-    reread: bool = False
+    refused_since: float | None = None
     due: float | None = None
     server_errors: int = 0
     progress_began: float | None = None

@@ -115,7 +115,7 @@ class JobWait(Generic[M]):
         Return in how many seconds the next poll is due.
 
         :param now: the time in epoch seconds.
-        :param spread: let the jobs that are due within so many seconds after it be polled together with it.
+        :param spread: the seconds after it within which other due jobs are polled together with it.
         """
         due = [waiter.state.due or now for waiter in self.open()]
         first = min(due, default=now)

@@ -37,21 +37,24 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound="ServiceModel")
 
-#: So many polls must fail in a row ...
+#: A wait gives up when this many polls in a row have failed ...
 MAX_FAILURES = 10
-#: ... and for longer than so many seconds, before the wait gives up.
+#: ... and for longer than this many seconds.
 MAX_OUTAGE = 600.0
-#: After so many 5xx in a row of the status route the detail route is asked in turn with it.
+#: After this many 5xx in a row of the status route the detail route is asked in turn with it.
 MAX_STATUS_ERRORS = 3
-#: A fresh id is not visible everywhere at once: for so many seconds a 404 is not final. Just under a minute, so
+#: Seconds in which a 404 is not final, since a fresh id is not visible everywhere at once. Just under a minute, so
 #: that a wait for an id that never existed ends within one.
 NOT_FOUND_GRACE = 55.0
-#: A key that was accepted before and is refused now is sent again after so many seconds at the least: what refused it
-#: for a moment is over then.
+#: Seconds in which all polls must be refused with 401 before a key is final as refused, for a wait whose job the
+#: service has shown: a troubled service refuses right keys, too, and all of them at once. The connection is read again
+#: each time.
+REFUSAL_HOLD = 60.0
+#: Seconds, at the least, until the key is sent again meanwhile.
 REFUSAL_RETRY = 5.0
-#: Many waits may have the same deadline: for so many seconds the final poll can wait for its turn.
+#: Seconds that the final poll can wait for its turn: many waits may have the same deadline.
 FINAL_POLL_PATIENCE = 30.0
-#: A job that stays for so many seconds in a state that leads nowhere is taken to be stuck.
+#: Seconds after which a job in a state that leads nowhere is taken to be stuck.
 STALL_TIMEOUT = 600.0
 #: The most characters of the service's reason in a message.
 MAX_REASON = 10_000
@@ -220,18 +223,18 @@ class Waiter(Generic[M]):
         state = self.state
         fresh = isinstance(error, NotFoundError) and not state.seen and self._incomplete is None
         grace = NOT_FOUND_GRACE - (now - state.began)
-        if not (error.transient or self._is_passing(call, error) or (fresh and grace > 0)):
+        refused = isinstance(error, UnauthorizedError)
+        state.refused_since = (state.refused_since or now) if refused else None
+        if not (error.transient or self._is_passing(call, error, now) or (fresh and grace > 0)):
             if self._incomplete is not None:
                 return self._without_detail(error)
             return self._finish(Outcome.REJECTED, f"could not be read: {error.advice}", of_status=True)
-        state.reread = isinstance(error, UnauthorizedError)
         return self._retry(call, error, now, until=grace if fresh else None)
 
-    def _is_passing(self, call: Call[M], error: ApiError) -> bool:
+    def _is_passing(self, call: Call[M], error: ApiError, now: float) -> bool:
         """Decide whether an error that ends a wait for a job never seen is passing for one that was."""
         if isinstance(error, UnauthorizedError):
-            # A service that has accepted the key is asked again after a while: its refusal may be a hiccup.
-            return self.state.status is not None and not self.state.reread
+            return self.state.seen and self._refusal_left(now) > 0
         if isinstance(error, ConnectionSettingsError):
             # It was read before. Airflow says the same when its database or its secrets backend is down.
             return self._was_polled()
@@ -239,6 +242,11 @@ class Waiter(Generic[M]):
             # A service that moves is back soon; a detail that was asked in the place of the status may not exist.
             return self._was_polled() or self._is_detail(call)
         return False
+
+    def _refusal_left(self, now: float) -> float:
+        """Return for how many seconds the key must go on being refused before that is final."""
+        since = self.state.refused_since
+        return REFUSAL_HOLD - (now - (now if since is None else since))
 
     def _was_polled(self) -> bool:
         """Return whether the service knew the job, or an earlier poke left it to this one to find out."""
@@ -267,7 +275,7 @@ class Waiter(Generic[M]):
         retry_after = retry_after_seconds(error.retry_after, now)
         sleep = schedule.retry_interval(self.settings.poke_interval, state.failures, retry_after, self.rand)
         if isinstance(error, UnauthorizedError):
-            sleep = max(sleep, REFUSAL_RETRY)
+            sleep = max(sleep if retry_after else min(sleep, self._refusal_left(now)), REFUSAL_RETRY)
         text = f"{self._status()} could not be read ({state.failures} in a row): {error.advice}"
         if until is not None:
             sleep = min(sleep, until)
@@ -290,7 +298,7 @@ class Waiter(Generic[M]):
     def _recovered(self, call: Call[M]) -> list[LogMessage]:
         """Note that the service answers (again)."""
         state = self.state
-        state.reread = self._ask_detail = False
+        state.refused_since, self._ask_detail = None, False
         failures, errors = state.failures, state.server_errors
         if not failures and not errors:
             return []

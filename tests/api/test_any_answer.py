@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
@@ -20,6 +20,9 @@ from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import models as seekr
+
+#: The endpoints, and the kinds of jobs, share most of their code: fewer examples for each of them.
+few_examples = settings(max_examples=settings.default.max_examples // 4)
 
 ENDPOINTS = [e for module in (endpoints, seekr_endpoints) for e in vars(module).values() if isinstance(e, Endpoint)]
 MODELS: list[Any] = [
@@ -85,6 +88,7 @@ def call_of(endpoint: Endpoint[Any]) -> Any:
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: f"{endpoint.service.name} {endpoint.operation}")
+@few_examples
 @given(body=bodies, status=statuses, retry_after=st.none() | st.text())
 @example(body=b"[" * 100_000, status=200, retry_after=None)
 @example(body=b"9" * 10_000, status=200, retry_after=None)
@@ -114,6 +118,7 @@ def nested(depth: int) -> bytes:
 
 
 @pytest.mark.parametrize("key", KINDS)
+@few_examples
 @given(body=bodies, detail=st.booleans(), previous=st.none() | st.sampled_from(WORDS))
 @example(body=nested(95), detail=False, previous=None)
 @example(body=nested(300), detail=False, previous=None)
@@ -136,6 +141,7 @@ def test_any_answer_that_can_be_read_means_something_and_gives_a_json_result(
 
 
 @pytest.mark.parametrize("key", KINDS)
+@few_examples
 @given(rest=jobs)
 def test_no_field_but_the_status_can_make_an_answer_unreadable(key: str, rest: dict[str, Any]) -> None:
     rest.pop("data", None)

@@ -141,15 +141,15 @@ OF_CONTRACT: dict[str, tuple[Service, list[Endpoint[Any]]]] = {
 
 
 @pytest.mark.parametrize("contract", OF_CONTRACT)
-def test_our_default_revision_asks_at_the_contracts_paths(contract: str) -> None:
-    service, ours = OF_CONTRACT[contract]
+def test_the_default_revision_asks_at_the_contracts_paths(contract: str) -> None:
+    service, declarations = OF_CONTRACT[contract]
     declared = {
         (method.upper(), re.sub(r"{\w+}", "x", path))
         for path, methods in CONTRACTS[contract]["paths"].items()
         for method in methods
     }
     kinds = (jobs.ALIGNMENT, jobs.UNDEPLOYMENT, jobs.EVALUATION, seekr_jobs.ALIGNMENT)
-    calls = [next(kind.call("x") for kind in kinds if kind.status is endpoint) for endpoint in ours]
+    calls = [next(kind.call("x") for kind in kinds if kind.status is endpoint) for endpoint in declarations]
     requests = [call.request(service.revisions[0], "c") for call in calls]
     assert {(request.method, request.target) for request in requests} == declared
 

@@ -55,12 +55,12 @@ def test_an_unknown_word_is_taken_for_running(word: str) -> None:
         ({}, {"progress": None, "eta_seconds": None, "eta": None, "reason": ""}),
     ],
 )
-def test_progress_estimate_and_reason_are_handed_on(fields: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_progress_estimate_and_reason_are_read(fields: dict[str, Any], expected: dict[str, Any]) -> None:
     read = ALIGNMENT.read_status(job(**fields))
     assert {name: getattr(read, name) for name in expected} == expected
 
 
-def test_the_estimated_end_is_handed_on() -> None:
+def test_the_estimated_end_is_read() -> None:
     read = ALIGNMENT.read_status(job(estimated_completion_at="2026-03-05T07:00:00Z"))
     assert str(read.eta) == "2026-03-05 07:00:00+00:00"
 
@@ -195,4 +195,4 @@ def test_outputs_are_a_list_of_files(payload: Any) -> None:
 )
 def test_a_data_job_shows_the_outputs_of_its_alignment(alignment_job: Any, outputs: list[str] | None) -> None:
     found = DataJob.read({"status": "completed", "alignment_job": alignment_job}).outputs
-    assert (found and [file["id"] for file in found]) == outputs
+    assert (None if found is None else [file["id"] for file in found]) == outputs

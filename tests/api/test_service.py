@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen.api.service import COMMON_EXTRAS, Extra, Service
-from airflow_provider_nugen.api.services import SERVICES
+from airflow_provider_nugen.api.services import SERVICES, declared
 from airflow_provider_nugen.get_provider_info import get_provider_info
 from airflow_provider_nugen.hooks.settings import Settings
 from tests.hooks.test_settings import Conn
@@ -69,3 +69,15 @@ def test_an_extra_that_is_declared_twice_is_refused() -> None:
 def test_a_value_that_is_wrong_is_refused(extra: Extra, value: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         extra.read(value)
+
+
+def test_a_service_whose_file_is_missing_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"airflow_provider_nugen\.api\.third"):
+        declared("third")
+
+
+def test_a_service_that_its_file_does_not_declare_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module("airflow_provider_nugen.api.seekr.service")
+    monkeypatch.setattr(module, "SEEKR", replace(module.SEEKR, conn_type="sekr"))
+    with pytest.raises(ValueError, match=r"api\.seekr\.service must declare one Service with conn_type='seekr'"):
+        declared("seekr")

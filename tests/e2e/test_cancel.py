@@ -25,6 +25,8 @@ EXAMPLES = HERE.parents[1] / "example_dags"
 HOUR = {"running": 3600.0, "file_processing": 3600.0}
 #: Seconds within which anything that is waited for happens, however busy the machine is.
 TIMEOUT = 180
+#: Seconds that a slow service takes for each answer. A triggerer cancels the work of ``on_kill`` about once a second.
+SLOW_ANSWER = 5
 #: Seconds without a heartbeat after which a triggerer's triggers are given to another one.
 GIVEN_UP = 6
 
@@ -119,7 +121,7 @@ def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -
         states = {
             f"{run.dag_id}.{task.key}": task.state for run in runs.values() for task in airflow.task_instances(*run)
         }
-        return len(states) == 11 and all(
+        return len(states) == 12 and all(
             state == ("running" if "on_worker" in task else "deferred") for task, state in states.items()
         )
 
@@ -127,7 +129,7 @@ def waiting(airflow: LocalAirflow, simulator: Simulator, pipelines: list[Run]) -
     jobs = Jobs(simulator)
     jobs.wait_for_polls("e2e_cancel.on_worker[-1]", 1)
     # One whose trigger has not begun yet is not told that its task was ended.
-    for task in ("deferred", "cleared", "moved", "moved_unpushed"):
+    for task in ("deferred", "cleared", "slow_service", "moved", "moved_unpushed"):
         jobs.wait_for_polls(f"e2e_cancel.{task}[-1]", 2)
     return runs
 
@@ -170,6 +172,23 @@ def test_marking_a_task_failed_cancels_its_job(
         jobs.wait_for(f"e2e_cancel.{task}[-1]", ["cancelled"])
     assert jobs.of("e2e_cancel.kept[-1]") == ["running"]
     assert jobs.of("e2e_cancel.moved[-1]") == ["running"]
+
+
+def test_a_service_that_answers_slowly_is_told_to_cancel_all_the_same(
+    airflow: LocalAirflow, simulator: Simulator, waiting: dict[str, Run]
+) -> None:
+    jobs, run, name = Jobs(simulator), waiting["e2e_cancel"], "e2e_cancel.slow_service[-1]"
+    (job,) = [job for job in simulator.all("seekr_alignment") if job.inputs.get("instructions") == name]
+    # The poll before the cancelling takes as long as the cancelling itself.
+    simulator.add_fault({"action": "delay", "seconds": SLOW_ANSWER, "job_id": job.id})
+    insist(partial(airflow.mark_task, *run, "slow_service", "failed"))
+    outcome = f"The task was ended: cancelled alignment job {job.id!r}"
+    wait_until(
+        lambda: outcome in airflow.task_log(*run, "slow_service"), TIMEOUT, "the log does not say that it was cancelled"
+    )
+    jobs.wait_for(name, ["cancelled"])
+    cancellings = [seen for seen in simulator.requests if job.id in seen.path and seen.operation == "seekr_cancel"]
+    assert [seen.status for seen in cancellings] == [200]
 
 
 def test_clearing_a_deferred_task_cancels_its_job_and_starts_another(

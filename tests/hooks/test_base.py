@@ -297,14 +297,14 @@ def test_a_key_that_was_changed_is_found_within_the_call(
     hook: NugenHook, connection: Callable[..., str], requests_mock: Mocker, sleeps: list[float], call: Call[Any]
 ) -> None:
     def answer(request: Any, context: Any) -> Any:
-        if request.headers["Authorization"] != "Bearer new-key-of-ours":
+        if request.headers["Authorization"] != "Bearer new-test-key":
             context.status_code = 401
             return {"detail": "bad key"}
         return READY | CREATED
 
     requests_mock.register_uri(rm.ANY, rm.ANY, json=answer)
-    assert hook.settings.api_key != "new-key-of-ours"
-    connection("nugen", host="https://nugen.example", password="new-key-of-ours")
+    assert hook.settings.api_key != "new-test-key"
+    connection("nugen", host="https://nugen.example", password="new-test-key")
     assert hook.request(call) is not None
     assert (requests_mock.call_count, sleeps) == (2, [])
 
@@ -450,9 +450,9 @@ def test_files_are_sent_again_whole_if_they_were_not_processed(
     with NugenHook(connection("nugen", host=server.url)) as hook:
         if why == "another key":
             assert hook.settings
-            connection("nugen", host=server.url, password="new-key-of-ours")
+            connection("nugen", host=server.url, password="new-test-key")
             server.rule = lambda request: (
-                deployment(request) if "new-key-of-ours" in request.headers["Authorization"] else REFUSED
+                deployment(request) if "new-test-key" in request.headers["Authorization"] else REFUSED
             )
         else:
             deployment.speaks = "C"

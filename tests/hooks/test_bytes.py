@@ -12,7 +12,8 @@ import pytest
 
 from airflow_provider_nugen.api.endpoint import Request
 from airflow_provider_nugen.api.errors import ApiError, TransportError, UnreadableResponseError
-from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS
+from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.hooks.network import MAX_BODY
 from airflow_provider_nugen.hooks.settings import Settings

@@ -17,12 +17,14 @@ from airflow_provider_nugen.api.errors import (
     UnauthorizedError,
     WrongRouteError,
 )
-from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, NUGEN, UNDEPLOY_MODEL
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, LIST_ALIGNMENTS, UNDEPLOY_MODEL
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
+from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.hooks import client as client_module
 from airflow_provider_nugen.hooks import deprecation, key_check, request_queue, transport_cache
 from airflow_provider_nugen.hooks.client import AsyncClient
+from airflow_provider_nugen.hooks.connection import aread_settings
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_THROTTLE_WAIT, PAUSE
 from airflow_provider_nugen.hooks.settings import Settings
@@ -79,7 +81,7 @@ async def test_the_connection_is_read_once_for_all_who_ask_together(
     connection: Callable[..., str], server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     conn_id, reads = connection("nugen", host=server.url), []
-    real = transport_cache.aread_settings
+    real = aread_settings
 
     async def counted(*args: Any, **kwargs: Any) -> Settings:
         reads.append(args)
@@ -135,12 +137,12 @@ async def test_after_a_while_the_connection_is_read_again_and_only_a_change_cost
     await client.send(call())
     await refreshed(client)
     assert client._transports._transport is first
-    connection("nugen", host=server.url, password="new-key-of-ours")
+    connection("nugen", host=server.url, password="new-test-key")
     client._transports._read_at -= 2 * transport_cache.SETTINGS_TTL
     await client.send(call())
     await refreshed(client)
     await client.send(call())
-    assert keys(server)[1:] == [keys(server)[0]] * 2 + ["new-key-of-ours"]
+    assert keys(server)[1:] == [keys(server)[0]] * 2 + ["new-test-key"]
     assert first is not None
     assert first.session.closed
     await client.release()
@@ -199,14 +201,14 @@ async def test_a_poll_under_way_while_the_connection_changes_ends_as_it_began(
     poll = asyncio.create_task(client.send(call()))
     await asyncio.to_thread(server.asked.wait)
     first = client._transports._transport
-    connection("nugen", host=server.url, password="new-key-of-ours")
+    connection("nugen", host=server.url, password="new-test-key")
     assert await client.reread() is True
     assert first is not None
     assert not first.session.closed
     server.over.set()
     assert (await poll).status == "READY"
     assert first.session.closed
-    assert "new-key-of-ours" not in keys(server)
+    assert "new-test-key" not in keys(server)
     await client.release()
 
 
@@ -219,10 +221,10 @@ async def test_a_poll_that_queues_while_the_connection_changes_uses_the_new_one(
     server.script += [READY] * 5
     await client.send(call())
     polls = [asyncio.create_task(client.send(call())) for _ in range(4)]
-    connection("nugen", host=server.url, extra=extra, password="new-key-of-ours")
+    connection("nugen", host=server.url, extra=extra, password="new-test-key")
     await client.reread()
     assert [answer.status for answer in await asyncio.gather(*polls)] == ["READY"] * 4
-    assert keys(server)[1:] == ["new-key-of-ours"] * 4
+    assert keys(server)[1:] == ["new-test-key"] * 4
     await client.release()
 
 
@@ -294,11 +296,11 @@ def key_rule(
 async def test_a_key_that_was_changed_is_found_and_no_wait_hears_of_it(
     connection: Callable[..., str], server: Server
 ) -> None:
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
-    server.rule = key_rule("old-key-of-ours")
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-test-key"))
+    server.rule = key_rule("old-test-key")
     assert (await client.send(call())).status == "READY"
-    server.rule = key_rule("new-key-of-ours")
-    connection("nugen", host=server.url, password="new-key-of-ours")
+    server.rule = key_rule("new-test-key")
+    connection("nugen", host=server.url, password="new-test-key")
     answers = await asyncio.gather(*(client.send(call(f"a-{n}")) for n in range(20)))
     assert {answer.status for answer in answers} == {"READY"}
     assert (await client.fetch(CANCEL)).status == 200
@@ -397,11 +399,11 @@ async def test_a_check_of_the_key_that_fails_says_nothing(connection: Callable[.
 async def test_a_key_that_changes_while_everybody_is_refused_is_found(
     connection: Callable[..., str], server: Server
 ) -> None:
-    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-key-of-ours"))
-    server.rule = key_rule("new-key-of-ours")
+    client = AsyncClient.acquire(NUGEN, connection("nugen", host=server.url, password="old-test-key"))
+    server.rule = key_rule("new-test-key")
     with pytest.raises(UnauthorizedError):
         await client.send(call())
-    connection("nugen", host=server.url, password="new-key-of-ours")
+    connection("nugen", host=server.url, password="new-test-key")
     # Whoever asks again at once is told of what was read just now, later the connection is read again.
     assert await client.reread() is False
     client._transports._read_at -= transport_cache.REREAD_INTERVAL

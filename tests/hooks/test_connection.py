@@ -18,8 +18,8 @@ from airflow_provider_nugen.hooks.settings import Settings
 Read = Callable[..., Settings]
 
 
-def aread(service: Service, conn_id: str, **kwargs: bool) -> Settings:
-    return asyncio.run(aread_settings(service, conn_id, **kwargs))
+def aread(service: Service, conn_id: str, *, known_to_exist: bool = False) -> Settings:
+    return asyncio.run(aread_settings(service, conn_id, known_to_exist=known_to_exist))
 
 
 @pytest.fixture(params=[read_settings, aread], ids=["sync", "async"])
@@ -37,9 +37,9 @@ def test_a_connection_is_read(read: Read, connection: Callable[..., str], key: s
 
 
 def test_a_connection_may_be_a_uri(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW_CONN_NUGEN_DEFAULT", "nugen://:a-key-of-ours@localhost:8765/http?api_revision=C")
+    monkeypatch.setenv("AIRFLOW_CONN_NUGEN_DEFAULT", "nugen://:a-test-key@localhost:8765/http?api_revision=C")
     settings = read(NUGEN, "nugen_default")
-    assert (settings.base_url, settings.api_key, settings.revision) == ("http://localhost:8765", "a-key-of-ours", "C")
+    assert (settings.base_url, settings.api_key, settings.revision) == ("http://localhost:8765", "a-test-key", "C")
 
 
 def test_a_missing_connection_is_named_with_how_to_make_it() -> None:
@@ -61,10 +61,10 @@ def test_a_bug_of_ours_is_not_taken_for_an_unwell_database(
     read: Read, connection: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(service: Service, conn: object) -> Settings:
-        raise AttributeError("a bug of ours")
+        raise AttributeError("a bug")
 
     monkeypatch.setattr(Settings, "from_connection", broken)
-    with pytest.raises(AttributeError, match="a bug of ours"):
+    with pytest.raises(AttributeError, match="a bug"):
         read(NUGEN, connection("nugen"))
 
 

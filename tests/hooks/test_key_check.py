@@ -19,7 +19,7 @@ from airflow_provider_nugen.hooks.key_check import KeyCheck
 from airflow_provider_nugen.hooks.settings import Settings
 from airflow_provider_nugen.waiting.waiter import REFUSAL_RETRY
 
-SETTINGS = Settings(NUGEN, "my_conn", "https://nugen.example", "a-key-of-ours", "B")
+SETTINGS = Settings(NUGEN, "my_conn", "https://nugen.example", "a-test-key", "B")
 REFUSED = RawResponse(401, b"")
 
 
@@ -51,7 +51,7 @@ async def test_the_key_is_checked_once_for_all(answer: int | ApiError, refused: 
 
 
 async def test_another_key_is_another_question_and_an_old_answer_is_none() -> None:
-    check, other = KeyCheck(), replace(SETTINGS, api_key="another-key-of-ours")
+    check, other = KeyCheck(), replace(SETTINGS, api_key="another-test-key")
     check.record(SETTINGS, REFUSED)
     assert check.refusal(SETTINGS, check._checked_at) is REFUSED
     assert check.refusal(other, check._checked_at) is None

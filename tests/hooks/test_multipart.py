@@ -153,7 +153,7 @@ def test_a_large_file_needs_little_memory(key: str, tmp_path: Path) -> None:
     assert peak < 2**24
 
 
-def test_what_stands_still_is_cut_off(key: str) -> None:
+def test_what_stands_still_is_ended(key: str) -> None:
     with raw_server() as server:
         server.script = Script([], hang=True)
         settings = Settings(NUGEN, "my_conn", server.url, key, timeout=0.3)

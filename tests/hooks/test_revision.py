@@ -18,6 +18,7 @@ from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr.endpoints import ALIGNMENT_JOB
 from airflow_provider_nugen.api.seekr.service import SEEKR
+from airflow_provider_nugen.api.submission import GuardedCall
 from airflow_provider_nugen.hooks.revision import SpokenRevision, spoken_revision
 from airflow_provider_nugen.hooks.settings import Settings
 
@@ -34,6 +35,15 @@ def answer(revision: str, what: tuple[int, Any]) -> RawResponse:
 
 def spoken(revisions: Sequence[str] = "BC") -> SpokenRevision:
     return SpokenRevision(NUGEN, "my_conn", tuple(revisions))
+
+
+def test_comparing_what_would_be_sent_sends_and_records_nothing() -> None:
+    checked: list[str] = []
+    call = GuardedCall.of(endpoints.DEPLOY_MODEL.call(model_id="m-1"), lambda: checked.append("sent"))
+    assert spoken().next_for(call, answer("B", NO_ROUTE)) == "C"
+    assert not checked
+    call.request("C", "my_conn")
+    assert checked == ["sent"]
 
 
 @pytest.mark.parametrize("refusal", [NO_ROUTE, NO_METHOD])
@@ -101,7 +111,7 @@ def test_a_late_answer_in_the_revision_before_does_not_flip_back() -> None:
 
 @pytest.mark.parametrize("order", ["BC", "CB"])
 def test_if_the_router_knows_neither_both_are_named_and_nothing_is_learned(order: str) -> None:
-    first, other = order
+    first, other = order[0], order[1]
     revision = spoken(order)
     before = answer(first, NO_ROUTE)
     with pytest.raises(
@@ -148,7 +158,7 @@ def test_a_service_without_revisions_says_it_in_its_own_words() -> None:
         (endpoints.DEPLOY_MODEL.call(model_id="m-1"), "B"),
         (endpoints.DEPLOY_MODEL.call(model_id="m-1", early=True), "C"),
         (endpoints.CREATE_ALIGNMENT.call(name="n", base_model="b", document_ids=[], workflow_id="w"), "B"),
-        (endpoints.UPLOAD_BENCHMARK.upload([Upload("file", "b", open, revision="C")], name="n"), "C"),  # type: ignore[arg-type]
+        (endpoints.UPLOAD_BENCHMARK.upload([Upload("file", "b", open, revision="C")], name="n"), "C"),
     ],
 )
 def test_a_call_begins_in_a_revision_that_has_it(call: Call[Any], first: str) -> None:

@@ -22,7 +22,8 @@ from airflow_provider_nugen.api.errors import (
     TransportError,
     UnreadableResponseError,
 )
-from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS, NUGEN
+from airflow_provider_nugen.api.nugen.endpoints import ALIGNMENT_STATUS
+from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.api.service import Service

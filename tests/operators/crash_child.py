@@ -50,7 +50,7 @@ def write_at_once(file: Path, value: Any) -> None:
 
 
 def die_at(line: int) -> None:
-    """Kill this process when so many lines of the provider have been executed."""
+    """Kill this process when a number of lines of the provider have been executed."""
     executed = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
@@ -114,7 +114,7 @@ def main(
     :param try_number: which try it is, from 1.
     :param memory: whether there is a task state store.
     :param connection: the connection, as JSON.
-    :param line: kill this process when so many lines of the provider have been executed.
+    :param line: the number of executed lines of the provider after which this process is killed.
     :param kind: one of :data:`TASKS`.
     """
     with open(folder / "output.txt", "a") as output:
@@ -141,7 +141,7 @@ def main(
         context["task_state_store"] = FileStore(folder)
     if line is not None:
         die_at(line)
-    result = task.execute(context)  # type: ignore[arg-type]
+    result = task.execute(context)
     sys.settrace(None)
     write_at_once(folder / "result.json", result)
 

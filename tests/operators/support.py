@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import time
@@ -13,14 +14,15 @@ from typing import Any
 
 import pytest
 import tenacity.nap
+from airflow.providers.standard.triggers import temporal
 from sensors import harness
 from sensors.harness import Run, Store
 
 from airflow_provider_nugen.compat import AirflowException, AirflowFailException
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.simulator import Fault, Simulator, run_simulator
+from airflow_provider_nugen.simulator.state import SEEDS
 from airflow_provider_nugen.simulator.timeline import Job, Stage
-from airflow_provider_nugen.simulator.world import SEEDS
 
 #: Quick enough for a test to see the end of a job, slow enough for the operator to see it run.
 QUICK = 1000.0
@@ -47,19 +49,35 @@ class Life:
     :param key: the API key, which must turn up nowhere.
     :param memory: whether Airflow has a task state store (3.3 and later).
     :param map_index: for a mapped task.
+    :param run_type: how its run came to be.
     """
 
-    def __init__(self, make: Callable[[], Any], key: str, *, memory: bool = True, map_index: int = -1) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        key: str,
+        *,
+        memory: bool = True,
+        map_index: int = -1,
+        run_type: str = "scheduled",
+    ) -> None:
         self.make, self.key = make, key
         self.store = Store() if memory else None
         self.ti = TaskInstance(make(), map_index)
         self.ti.try_number, self.ti.max_tries = 0, self.ti.task.retries
         self.began = datetime.now(UTC)
+        #: A run that is triggered is due at once; a scheduled one at a full hour, in every Airflow at the same.
+        due = self.began if run_type != "scheduled" else self.began.replace(minute=0, second=0, microsecond=0)
+        self.run_facts = {"run_type": run_type, "run_after": due, "clear_number": 0}
 
     @property
     def context(self) -> dict[str, Any]:
         """The context of the next try."""
-        context = {"ti": self.ti, "run_id": "a_run", "dag_run": SimpleNamespace(start_date=self.began)}
+        context = {
+            "ti": self.ti,
+            "run_id": "a_run",
+            "dag_run": SimpleNamespace(start_date=self.began, **self.run_facts),
+        }
         return context | ({"task_state_store": self.store} if self.store else {})
 
     def begin(self) -> None:
@@ -74,9 +92,12 @@ class Life:
         store = context.pop("task_state_store", None)
         return harness.run(self.make, self.key, store=store, **context)
 
-    def clear(self) -> None:
-        """Clear the task, as a user does in the UI when it is not running."""
+    def clear(self, *, run_is_over: bool = False) -> None:
+        """Clear the task, as a user does in the UI when it is not running; a run that is over is started again."""
         self.ti.max_tries = self.ti.try_number + self.ti.task.retries
+        self.run_facts["clear_number"] += 1
+        if run_is_over:
+            self.began = datetime.now(UTC)
 
 
 def is_final(run: Run) -> bool:
@@ -172,9 +193,11 @@ def service(make_service: Callable[..., Service]) -> Service:
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not wait for a service to recover: no test has one that does."""
+    """Do not wait for a service to recover: no test has one that does; nor a whole second for a moment of a trigger."""
     monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setattr(StartOperator, "lookup_delays", (0.0, 0.0))
+    moments = SimpleNamespace(**{**vars(asyncio), "sleep": lambda seconds: asyncio.sleep(min(seconds, POKE / 5))})
+    monkeypatch.setattr(temporal, "asyncio", moments)
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:

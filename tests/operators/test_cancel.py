@@ -14,11 +14,7 @@ from typing import Any
 import pytest
 import tenacity.nap
 from sensors import harness
-
-try:
-    from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred
+from sensors.harness import TaskDeferred
 
 from airflow_provider_nugen.compat import AirflowFailException, AirflowTaskTimeout
 from airflow_provider_nugen.exceptions import JobCancelledError, ProviderError
@@ -138,7 +134,7 @@ def test_a_task_that_does_not_wait_cancels_nothing(service: Service, key: str) -
 
 
 def test_a_task_that_has_deferred_cancels_nothing(service: Service, key: str) -> None:
-    # SIGTERM can come between the deferral and the end of the process; the wait goes on in the triggerer.
+    # SIGTERM can come between the deferral and the end of the process; the wait continues in the triggerer.
     life = Life(lambda: seekr(deferrable=True), key)
     life.begin()
     task = life.make()
@@ -202,7 +198,7 @@ def test_nugen_cannot_cancel_and_the_log_says_so(
     assert f"Nugen cannot cancel: alignment {job_id!r} continues, and may be billed." in logs.at("warning")
 
 
-def test_an_undeployment_goes_on_as_it_should(
+def test_an_undeployment_continues_as_it_should(
     service: Service, key: str, on_sigterm: Callable[[Any], None], logs: Any
 ) -> None:
     model_id = service.trained()

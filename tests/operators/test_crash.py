@@ -21,8 +21,8 @@ from . import crash_child
 from .support import Service
 
 #: Task instances per case, most of which are killed several times.
-TIMES = 50
-#: So many of them at the same time.
+TIMES = int(os.environ.get("AIRFLOW_PROVIDER_NUGEN_FUZZ_EXAMPLES") or 20)
+#: How many of them at the same time.
 AT_ONCE = 8
 #: What also goes wrong, with every second request: the service acts on it, but says so to nobody.
 FAULTS: dict[str, dict[str, Any] | None] = {
@@ -48,7 +48,7 @@ class Worker:
         self, folder: Path, task_id: str, number: int, *, line: int | None = None, seconds: float | None = None
     ) -> bool:
         """
-        Run a try, and kill it when it has executed so many lines, or after so many seconds.
+        Run a try, and kill it after a number of executed lines, or of seconds.
 
         :return: whether it was done before.
         """
@@ -56,16 +56,34 @@ class Worker:
         # Not its exit code, which multiprocessing gets wrong when several threads start processes.
         return (folder / "result.json").exists()
 
-    def measure(self, folder: Path) -> tuple[int, float]:
-        """Return how many lines and how many seconds a try takes."""
+    def measure(self, folder: Path) -> None:
+        """Measure how many lines and how many seconds a try takes, for :meth:`live_through`."""
         for number in range(3):
             (folder / str(number)).mkdir()
             began = time.monotonic()
             assert self.run(folder / str(number), f"measure-{number}", 1)
-            seconds = time.monotonic() - began
+            self._seconds = time.monotonic() - began
         (folder / "lines").mkdir()
         self._run(crash_child.count_lines, folder / "lines", "lines", 1, None, None)
-        return json.loads((folder / "lines" / "lines.json").read_text()), seconds
+        self._lines: int = json.loads((folder / "lines" / "lines.json").read_text())
+
+    def live_through(self, folder: Path, task_id: str, seed: int) -> tuple[int, int]:
+        """Try a task instance until it succeeds; return how many tries it took, and how many of them were killed."""
+        folder.mkdir()
+        rand, killed = random.Random(seed), 0
+        for try_number in range(1, crash_child.RETRIES):
+            kill: dict[str, Any] = {}
+            if try_number <= rand.randint(1, 3):
+                line, seconds = rand.randint(1, self._lines), rand.uniform(0, self._seconds * 1.2)
+                kill = rand.choice([{"line": line}, {"seconds": seconds}])
+            done = self.run(folder, task_id, try_number, **kill)
+            killed += not done
+            if done:
+                break
+            assert kill, f"{task_id} failed by itself (seed {seed}): {(folder / 'output.txt').read_text()[-3000:]}"
+        # A request of a process that was killed may still be on its way.
+        time.sleep(0.05)
+        return try_number, killed
 
     def _run(
         self,
@@ -100,7 +118,7 @@ def test_one_live_job_per_task_instance(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
     service = make_service()
     worker = Worker(json.dumps(service.simulator.nugen_connection()), memory)
-    lines, seconds = worker.measure(tmp_path)
+    worker.measure(tmp_path)
     service.reset(key)
     # A list of just 10, 20 or 50 jobs could be one page of several, so it proves nothing: let it be longer.
     for number in range(101):
@@ -111,27 +129,12 @@ def test_one_live_job_per_task_instance(
         service.fault(operation="create_alignment", every=2, times=None, **fault)
 
     def live_through(number: int) -> tuple[int, int]:
-        """Try a task instance until it succeeds; return how many tries it took, and how many of them were killed."""
-        rand = random.Random(seed + number)
         task_id = f"task-{number}"
-        folder = tmp_path / task_id
-        folder.mkdir()
-        killed = 0
-        for try_number in range(1, crash_child.RETRIES):
-            kill: dict[str, Any] = {}
-            if try_number <= rand.randint(1, 3):
-                kill = rand.choice([{"line": rand.randint(1, lines)}, {"seconds": rand.uniform(0, seconds * 1.2)}])
-            done = worker.run(folder, task_id, try_number, **kill)
-            killed += not done
-            if done:
-                break
-            assert kill, f"{task_id} failed by itself (seed {seed}): {(folder / 'output.txt').read_text()[-3000:]}"
-        # A request of a process that was killed may still be on its way.
-        time.sleep(0.05)
+        tries, killed = worker.live_through(tmp_path / task_id, task_id, seed + number)
         started = [job.id for job in service.jobs() if job.inputs["name"].endswith(f".{task_id}")]
         assert len(started) == 1, f"{task_id} has started {started} (seed {seed})"
-        assert json.loads((folder / "result.json").read_text()) == {"alignment_id": started[0]}
-        return try_number, killed
+        assert json.loads((tmp_path / task_id / "result.json").read_text()) == {"alignment_id": started[0]}
+        return tries, killed
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         tries, kills = map(sum, zip(*pool.map(live_through, range(TIMES)), strict=True))

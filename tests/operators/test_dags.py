@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,11 +13,6 @@ from sensors import harness
 from airflow_provider_nugen.operators import nugen, seekr
 from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.start import StartOperator
-
-try:
-    from airflow.serialization.serialized_objects import DagSerialization
-except ImportError:  # Airflow 3.1
-    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
 from .support import ALIGNMENT, POKE, QUICK, Life, Service
 
@@ -65,7 +59,7 @@ def test_all_that_is_sent_can_be_a_template(cls: type[BaseOperator]) -> None:
     assert set(arguments) | ALTERNATIVES.get(cls, set()) == set(cls.template_fields)
     task = cls(task_id="t", **arguments)
     values = {name: f"rendered {name}" for name in arguments}
-    task.render_template_fields({"params": values}, task.get_template_env())  # type: ignore[typeddict-item]
+    task.render_template_fields({"params": values}, task.get_template_env())
     assert {name: getattr(task, name) for name in arguments} == values
 
 
@@ -77,7 +71,7 @@ def test_the_scheduler_can_store_it_also_mapped(cls: type[BaseOperator]) -> None
         cls(task_id="single", **arguments)
         partial = cls.partial(task_id="mapped", **{name: arguments[name] for name in others})
         partial.expand(**{expanded: ["one", "two"]})
-    stored = json.dumps(DagSerialization.to_dict(dag))
+    stored = harness.stored(dag)
     assert '"mapped"' in stored
     assert "JobKind" not in stored
 

@@ -25,8 +25,9 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 from sensors.harness import Store
 
 from airflow_provider_nugen.api import submission as submission_module
-from airflow_provider_nugen.api.endpoint import Call, RawResponse
+from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import TransientResponseError, TransportError
+from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError
 from airflow_provider_nugen.operators import identity as identity_module
 from airflow_provider_nugen.operators import submit as submit_module
@@ -432,11 +433,11 @@ class Money(RuleBasedStateMachine):
             for old, cleared in task_before.items():
                 if cleared is task and old != job_id:
                     del self.cleared[old]
-                    assert not (self.kind.can_cancel and self.service.jobs[old].is_live), f"{old} goes on beside {own}"
+                    assert not (self.kind.can_cancel and self.service.jobs[old].is_live), f"{old} runs beside {own}"
             version = self.service.jobs[job_id].version
             # Before Airflow 3.3 nothing is known of what was submitted, nor when 3.4 has discarded it with a clear.
             assert version == task.version or task.store is None or (self.kind.adopts and self.is_3_4), (
-                f"{task} goes on with a job of other inputs"
+                f"{task} continues with a job of other inputs"
             )
         elif isinstance(error, PossibleDuplicateJobError):
             for job in own:
@@ -462,7 +463,7 @@ class Money(RuleBasedStateMachine):
         stored = None if task.store is None else task.store.get(self._key(task))
         survives = bool(stored) and (keeps_state or not self.is_3_4)
         if (survives and self.is_3_4) or (self.kind.adopts and (survives or not restarts)):
-            # The task goes on with its job, which so becomes that of the cleared task.
+            # The task continues with its job, which so becomes that of the cleared task.
             for job in self.service.jobs.values():
                 job.owner = task.owner if job.owner == before else job.owner
             if survives:
@@ -531,7 +532,7 @@ class Money(RuleBasedStateMachine):
             self.service.jobs[job_id] = Job(
                 job_id,
                 ("somebody else",),
-                "A name of theirs",
+                "A name of somebody else",
                 {"model_id": "x", "benchmark_id": "x", "document_ids": ["x"], "num_questions": 1},
                 self.service.now,
                 0,
@@ -637,7 +638,7 @@ FAULTS: dict[str, tuple[str, str, Callable[[pytest.MonkeyPatch], Any]]] = {
         "3.3",
         lambda patch: identity_with(patch, _without_retries),
     ),
-    "2: the job from before a clear goes on": (
+    "2: the job from before a clear continues": (
         "data job",
         "3.3",
         lambda patch: patch.setattr(SubmitOperator, "_deal_with_earlier_jobs", lambda self, attempt: None),

@@ -82,8 +82,8 @@ SWAPPED = {"base_model": RESULTS["eval_model"], "eval_model": RESULTS["base_mode
 @pytest.mark.parametrize("reverse", [False, True], ids=["as evaluated", "models swapped"])
 def test_the_verdict_is_that_of_the_two_models_own_metrics(gate: Gate, slots: Any, reverse: bool) -> None:
     # Of the recorded models one answers correctly more often, the other one more relevantly.
-    ours, theirs = (BASE, MODEL) if reverse else (MODEL, BASE)
-    results = {**RESULTS, **slots, "model_id": ours, "model_id_2": theirs}
+    first, second = (BASE, MODEL) if reverse else (MODEL, BASE)
+    results = {**RESULTS, **slots, "model_id": first, "model_id_2": second}
     better = gate(results, "binary_correctness_mean > baseline").run()
     assert (better.ending is None) is not reverse
     other = gate(results, "answer_relevance_mean > baseline").run()

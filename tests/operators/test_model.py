@@ -10,12 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sensors.harness import Store
-
-try:
-    from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred
+from sensors.harness import Store, TaskDeferred
 
 from airflow_provider_nugen import tasks
 from airflow_provider_nugen.api.endpoint import Call
@@ -172,7 +167,7 @@ def test_what_is_deployed_for_the_automatic_evaluation_is_not_adopted(slept: lis
     assert start(hook) == {"model_id": MODEL}
     assert hook.asked.count("deploy_model") == 3
     assert slept == [30.0, 30.0]
-    # Also if a try before this one was refused.
+    # Also if an earlier try was refused.
     hook = evaluated(revision, "EVALUATING", "EVALUATED")
     hook.answers["get_deployment_status"] = [*word("DEPLOYED"), *word("UNDEPLOYED")]
     assert start(hook, try_number=2, store=Store()) == {"model_id": MODEL}
@@ -190,7 +185,7 @@ def test_an_alignment_that_says_ready_while_it_is_evaluated_is_told_by_its_evalu
     assert slept == [30.0]
 
 
-def test_an_own_deployment_goes_on_whatever_is_evaluated(slept: list[float]) -> None:
+def test_an_own_deployment_continues_whatever_is_evaluated(slept: list[float]) -> None:
     store = Store()
     start(Hook(deploy_model=[(200, MODEL)]), store=store)
     hook = evaluated("C", "EVALUATING", "EVALUATING")
@@ -233,6 +228,22 @@ def test_a_refusal_that_says_deployed_is_believed_when_the_statuses_of_b_do_not_
     over = word("COMPLETED")
     hook = Hook("B", deploy_model=[(400, refusal)], get_deployment_status=over, get_undeploy_status=over)
     assert start(hook, try_number=try_number) == {"model_id": MODEL}
+
+
+@pytest.mark.parametrize("try_number", [1, 2])
+@pytest.mark.parametrize(("status", "refusal"), [(400, "Bad Request"), (409, ""), (400, "Modelo ocupado")])
+def test_what_runs_is_adopted_whatever_the_refusal_says(
+    slept: list[float], status: int, refusal: str, try_number: int, logs: Any
+) -> None:
+    # Of two statuses of revision B nobody knows which is the older one.
+    over = word("COMPLETED")
+    hook = Hook("B", deploy_model=[(status, refusal)], get_deployment_status=over, get_undeploy_status=over)
+    assert start(hook, try_number=try_number) == {"model_id": MODEL}
+    assert any("taken for deployed" in line for line in logs.at("warning"))
+    for deployment in ([], word("FAILED")):
+        hook.answers["get_deployment_status"] = deployment
+        with pytest.raises(ProviderError):
+            start(hook, try_number=try_number)
 
 
 @pytest.mark.parametrize(
@@ -302,6 +313,16 @@ def test_a_model_that_is_being_deployed_is_undeployed_when_its_turn_comes(slept:
     assert slept == [30.0, 30.0]
 
 
+def refusing(refusal: tuple[int, str], deployment: str | None, undeployment: str | None) -> Hook:
+    """Build a service that refuses to undeploy a model, and the words of its two statuses; ``None``: there is none."""
+    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
+    if deployment is not None:
+        hook.answers["get_deployment_status"] = word(deployment)
+    if undeployment is not None:
+        hook.answers["get_undeploy_status"] = word(undeployment)
+    return hook
+
+
 @pytest.mark.parametrize(
     ("refusal", "deployment", "undeployment"),
     [
@@ -316,11 +337,7 @@ def test_a_model_that_is_being_deployed_is_undeployed_when_its_turn_comes(slept:
 def test_a_model_that_is_undeployed_is_a_success(
     slept: list[float], refusal: tuple[int, str], deployment: str | None, undeployment: str | None
 ) -> None:
-    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
-    if deployment is not None:
-        hook.answers["get_deployment_status"] = word(deployment)
-    if undeployment is not None:
-        hook.answers["get_undeploy_status"] = word(undeployment)
+    hook = refusing(refusal, deployment, undeployment)
     assert start(hook, UndeployModelOperator) == {"model_id": MODEL}
 
 
@@ -337,13 +354,15 @@ def test_a_model_that_is_undeployed_is_a_success(
 def test_a_refusal_that_leaves_a_model_deployed_is_a_failure(
     slept: list[float], refusal: tuple[int, str], deployment: str | None, undeployment: str | None
 ) -> None:
-    hook = Hook("C" if deployment in ("DEPLOYED", "UNDEPLOYED") else "B", undeploy_model=[refusal])
-    if deployment is not None:
-        hook.answers["get_deployment_status"] = word(deployment)
-    if undeployment is not None:
-        hook.answers["get_undeploy_status"] = word(undeployment)
+    hook = refusing(refusal, deployment, undeployment)
     with pytest.raises(ProviderError):
         start(hook, UndeployModelOperator)
+
+
+def test_a_model_that_is_not_known_at_all_may_be_another_accounts(slept: list[float]) -> None:
+    with pytest.raises(ProviderError, match=f"'{MODEL}' is not known.*costs nothing.*another account") as raised:
+        start(Hook(), UndeployModelOperator)
+    assert isinstance(raised.value, AirflowFailException)
 
 
 @pytest.mark.parametrize("model_id", [None, "", " ", 7, ["m-1"], {"model_id": "m-1"}])
@@ -357,9 +376,11 @@ def test_what_is_not_an_id_is_named_before_sending(cls: Callable[..., Any], mode
 
 
 def test_what_is_wrong_in_the_dag_file_is_known_when_it_is_parsed() -> None:
-    for arguments in ({"early": "no"}, {"on_clear": "maybe"}, {"on_changed_inputs": "maybe"}):
+    words: list[dict[str, Any]] = [{"early": "no"}, {"on_clear": "maybe"}, {"on_changed_inputs": "maybe"}]
+    for arguments in words:
         with pytest.raises(ValueError, match="must be"):
-            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)  # type: ignore[arg-type]
-    for arguments in ({"poke_interval": -1}, {"timeout": -1}, {"timeout": "soon"}):
+            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)
+    numbers: list[dict[str, Any]] = [{"poke_interval": -1}, {"timeout": -1}, {"timeout": "soon"}]
+    for arguments in numbers:
         with pytest.raises(ProviderError, match="number of seconds"):
-            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)  # type: ignore[arg-type]
+            DeployModelOperator(task_id="t", model_id=MODEL, **arguments)

@@ -138,7 +138,7 @@ def test_without_waiting_the_ids_are_the_result(quick: Service, key: str, tmp_pa
 @pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
 @pytest.mark.parametrize("push", [True, False], ids=["xcom", "do_xcom_push=False"])
 @pytest.mark.parametrize("name", [name for name in OPERATORS if name != "uploaded benchmark"])
-def test_the_id_is_handed_on_before_deferring(
+def test_the_id_is_pushed_before_deferring(
     service: Service, key: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch, name: str, push: bool, memory: bool
 ) -> None:
     _, _, kind, id_name, _ = OPERATORS[name]
@@ -175,7 +175,7 @@ def test_retries_buy_a_new_job_after_a_failed_one(
             job.end_early("failed" if job.kind in ("seekr_alignment", "data_job") else "FAILED", job.created, "no luck")
         return job
 
-    quick.world.add_job = failing  # type: ignore[method-assign]
+    quick.world.add_job = failing  # type: ignore[assignment, method-assign]
     try:
         first = one.run()
     finally:
@@ -235,7 +235,7 @@ def test_cancel_on_timeout(service: Service, key: str, tmp_path: Any, limit: str
 
 @pytest.mark.parametrize("cancel", [True, False])
 @pytest.mark.parametrize("error", [TaskDeferralTimeout, TaskDeferralError])
-def test_a_wait_whose_trigger_was_lost_has_a_last_look(
+def test_a_wait_whose_trigger_was_lost_has_a_final_poll(
     service: Service, key: str, tmp_path: Any, error: type[Exception], cancel: bool
 ) -> None:
     one = life("seekr alignment", service, key, tmp_path, cancel_on_timeout=cancel, do_xcom_push=False)

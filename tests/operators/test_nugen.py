@@ -276,6 +276,20 @@ def test_all_files_are_checked_before_the_first_is_sent(
     assert service.asked("upload_documents") == 0
 
 
+def test_a_file_that_is_uploaded_need_not_be_there_for_the_retry(service: Service, key: str, tmp_path: Path) -> None:
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    for file in files:
+        file.write_text(file.name)
+    service.world.add_fault({"action": "status", "status": 500, "operation": "upload_documents", "skip": 1})
+    life = upload(files, key)
+    assert is_retryable(life.run())
+    service.world.clear_faults()
+    files[0].unlink()
+    assert life.run().value == [item(service, "a.txt"), item(service, "b.txt")]
+    files[1].unlink()
+    assert is_final(upload(files[1:], key).run())
+
+
 def test_the_limit_is_the_services() -> None:
     assert UploadDocumentsOperator.max_bytes == 100_000_000
 

@@ -141,7 +141,7 @@ def test_a_try_that_dies_after_its_request(
     assert service.asked("create_alignment") == 1
 
 
-def test_the_retry_goes_on_with_the_stored_job(service: Service, key: str) -> None:
+def test_the_retry_continues_with_the_stored_job(service: Service, key: str) -> None:
     life = Life(lambda: alignment(name="A name of my own"), key)
     first, second = life.run(), life.run()
     assert first.value == second.value
@@ -240,10 +240,10 @@ def test_a_cleared_task_tells_of_its_failed_job(service: Service, key: str, logs
     job_id: list[str] = []
 
     class Failing(CreateAlignmentOperator):
-        def wait(self, context: Any, job_id_: str, *args: Any, **kwargs: Any) -> Any:
-            job_id.append(job_id_)
-            service.world.fail_job(job_id_, "out of memory")
-            return super().wait(context, job_id_, *args, **kwargs)
+        def wait(self, context: Any, started: str, *args: Any, **kwargs: Any) -> Any:  # type: ignore[override]
+            job_id.append(started)
+            service.world.fail_job(started, "out of memory")
+            return super().wait(context, started, *args, **kwargs)
 
     life.make = lambda: Failing(task_id="align", name="mine", retries=3, wait_for_completion=True, **ALIGNMENT)
     assert is_retryable(life.run())
@@ -284,6 +284,76 @@ def test_without_memory_what_is_older_than_the_run_is_none_of_its_own(service: S
     life.clear()
     assert life.run().value["evaluation_id"] != first
     assert any("keeps no memory" in line for line in logs.at("warning"))
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "manual"])
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+def test_a_cleared_task_of_a_run_that_is_over_names_its_old_job(
+    service: Service, key: str, logs: Any, memory: bool, run_type: str
+) -> None:
+    life = Life(alignment, key, memory=memory, run_type=run_type)
+    first = life.run().value["alignment_id"]
+    life.clear(run_is_over=True)
+    second = life.run().value["alignment_id"]
+    assert service.live() == [first, second]
+    (line,) = [line for line in logs.at("warning") if "Before it was cleared" in line]
+    # Of a scheduled run another Airflow may have one of the same id and hour.
+    certain = memory or run_type == "manual"
+    assert f"this task {'started' if certain else 'may have started'} alignment '{first}': PROCESSING, so it" in line
+    assert life.run().value["alignment_id"] == second
+
+
+@pytest.mark.parametrize("run_type", ["scheduled", "manual"])
+@pytest.mark.parametrize("is_3_4", [True, False], ids=["3.4", "3.1"])
+def test_adopting_after_a_clear_of_a_run_that_is_over(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch, run_type: str, is_3_4: bool
+) -> None:
+    monkeypatch.setattr(identity, "task_state_survives_clear", lambda: not is_3_4)
+    life = Life(lambda: alignment(on_clear="adopt"), key, memory=is_3_4, run_type=run_type)
+    first = life.run().value["alignment_id"]
+    # A run of the same id in another Airflow.
+    other = Life(lambda: alignment(on_clear="adopt"), key, memory=is_3_4, run_type=run_type)
+    second = other.run().value["alignment_id"]
+    assert first != second
+    life.clear(run_is_over=True)
+    if life.store is not None:
+        life.store.values.clear()
+    run = life.run()
+    if run_type == "manual":
+        assert run.value["alignment_id"] == first
+    else:
+        assert is_final(run)
+        assert all(f"'{job_id}'" in str(run.error) for job_id in (first, second))
+        assert "set on_clear='new'" in str(run.error)
+        life.make = alignment
+        assert life.run().value["alignment_id"] not in (first, second)
+    assert other.run().value["alignment_id"] == second
+
+
+def test_a_run_that_was_made_again_knows_nothing_of_the_one_before(service: Service, key: str, logs: Any) -> None:
+    first = Life(lambda: alignment(on_clear="adopt"), key, memory=False, run_type="manual")
+    second = Life(lambda: alignment(on_clear="adopt"), key, memory=False, run_type="manual")
+    ids = {life.run().value["alignment_id"] for life in (first, second)}
+    second.clear()
+    assert second.run().value["alignment_id"] in ids
+    assert len(service.live()) == len(ids) == 2
+
+
+def test_a_cleared_job_without_a_name_whose_answer_got_lost_is_named(
+    make_service: Callable[..., Service], key: str, logs: Any
+) -> None:
+    service = make_service()
+    life = Life(evaluation(service), key)
+    life.begin()
+    record = submit.JobRecord(identity.TaskIdentity(life.context), life.context)  # type: ignore[arg-type]
+    operator = life.make()
+    now = service.world.now()
+    record.record_sending(operator.arguments_text(), [], now)
+    service.world.add_job("evaluation", "lost", [Stage("PROCESSING")], inputs=operator.inputs())
+    life.clear()
+    assert life.run().value["evaluation_id"] != "lost"
+    (line,) = [line for line in logs.at("warning") if "Before it was cleared" in line]
+    assert "may have started evaluation 'lost': PROCESSING, so it continues" in line
 
 
 def test_clearing_a_task_while_it_runs_is_a_retry_to_airflow(service: Service, key: str) -> None:
@@ -454,10 +524,10 @@ def test_the_whole_list_is_read(service: Service, key: str) -> None:
     original, asked = service.world.add_job, service.asked("list_evaluations")
 
     def oldest(*args: Any, **fields: Any) -> Any:
-        # The order of the list is not stated, so let ours come last.
+        # The order of the list is not stated, so let the task's own job come last.
         job = original(*args, **fields)
         jobs = service.world.jobs
-        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}  # type: ignore[assignment]
+        service.world.jobs = {("evaluation", job.id): jobs.pop(("evaluation", job.id)), **jobs}
         return job
 
     service.world.add_job = oldest  # type: ignore[method-assign]
@@ -696,7 +766,7 @@ def test_a_data_job_that_a_person_has_reviewed_is_gone_on_with(
     assert len(service.jobs("seekr_alignment")) == 1
 
 
-def test_a_refused_request_does_not_settle_what_was_doubtful_before(service: Service, key: str) -> None:
+def test_a_refused_request_does_not_settle_what_was_in_doubt_before(service: Service, key: str) -> None:
     life = Life(alignment, key)
     # Acted on, but neither answered nor listed yet.
     service.fault(operation="create_alignment", **LOST["502"])

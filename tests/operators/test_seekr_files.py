@@ -182,6 +182,36 @@ def test_a_retry_finds_what_a_try_has_uploaded_that_died(
     assert len(names(service)) == 2
 
 
+def test_files_that_are_uploaded_need_not_be_there_for_the_retry(
+    service: Service, write: Callable[..., str], key: str
+) -> None:
+    service.world.add_fault({"action": "drop", "operation": UPLOADS[1], "times": 1, "processed": True})
+    lists = service.world.add_fault({"action": "status", "status": 500, "operation": "seekr_list_files", "skip": 1})
+    paths = [write("a.md"), write("b.md", "longer")]
+    task = life(paths, key)
+    assert is_retryable(task.run())
+    service.world.faults.remove(lists)
+    Path(paths[0]).unlink()
+    run = task.run()
+    assert [names(service)[file_id] for file_id in run.value] == ["a.md", "b.md"]
+    # Nor for a retry of a later kind, such as one after a lost worker.
+    Path(paths[1]).unlink()
+    assert task.run().value == run.value
+
+
+def test_a_file_that_vanished_before_it_was_uploaded_is_an_error(
+    service: Service, write: Callable[..., str], key: str
+) -> None:
+    service.fault("drop", UPLOADS[0])
+    path = write("a.md")
+    task = life(path, key)
+    assert is_retryable(task.run())
+    Path(path).unlink()
+    failed = task.run()
+    assert is_final(failed)
+    assert "there is no file 'a.md' any more" in str(failed.error)
+
+
 def test_ids_so_far_survive_a_failure_half_way(
     service: Service, write: Callable[..., str], key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,10 +237,10 @@ def test_what_the_service_refuses_is_not_sent_again(service: Service, write: Cal
 
 def test_files_of_others_are_never_taken_for_its_own(service: Service, write: Callable[..., str], key: str) -> None:
     path = write("a.md")
-    theirs = life(path, key).run().value
+    first = life(path, key).run().value
     service.world.add_fault({"action": "drop", "operation": UPLOADS[0], "times": 1, "processed": True})
-    ours = life(path, key).run().value
-    assert ours != theirs
+    second = life(path, key).run().value
+    assert second != first
     assert len(names(service)) == 2
 
 

@@ -21,7 +21,7 @@ TASKS = 8
 
 @pytest.fixture(autouse=True)
 def lookups(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look things up for long enough that the list can show them, which here is 30 ms."""
+    """Search for long enough that the list can show them, which here is 30 ms."""
     for cls in (StartOperator, SeekrUploadFilesOperator):
         monkeypatch.setattr(cls, "lookup_delays", (0.0, 0.1, 0.1))
     monkeypatch.setattr(SeekrCreateDeploymentOperator, "promote_delays", (0.0, 0.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import time
 from contextlib import closing
 
 import pytest
@@ -16,7 +17,7 @@ def test_the_progress_of_a_long_upload_is_in_the_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(upload_progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     progress = upload_progress.UploadProgress(40 * 10**6, logging.getLogger("upload"))
     upload = progress.watch(Upload("files", "a.md", lambda: io.BytesIO(b"x" * 1000)))
     with caplog.at_level(logging.INFO, "upload"), closing(upload.open()) as file:

@@ -11,23 +11,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pydoc import locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.models.trigger import Trigger
-from airflow.sdk import BaseOperator
+from airflow.sdk import DAG, BaseOperator
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.execution_time.task_runner import _defer_task
 from airflow.sdk.execution_time.timeout import timeout
 from airflow.triggers.base import TriggerEvent
 
-try:
+if TYPE_CHECKING:
     from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred
+    from airflow.serialization.serialized_objects import DagSerialization
+else:
+    try:
+        from airflow.sdk.exceptions import TaskDeferred
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.exceptions import TaskDeferred
 
 from airflow_provider_nugen.compat import AirflowRescheduleException, AirflowTaskTimeout
 from airflow_provider_nugen.triggers.job import JobTrigger
+
+
+def stored(dag: DAG) -> str:
+    """Return what Airflow stores of a DAG in its database."""
+    return json.dumps(DagSerialization.to_dict(dag))
+
 
 #: How to wait: the arguments of a sensor that choose it.
 MODES: dict[str, dict[str, Any]] = {
@@ -35,8 +46,8 @@ MODES: dict[str, dict[str, Any]] = {
     "poke": {"deferrable": False},
     "reschedule": {"deferrable": False, "mode": "reschedule"},
 }
-#: A wait that takes so many seconds longer than it should is broken.
-PATIENCE = 20.0
+#: Seconds after which a wait that should be over is taken to be broken.
+MAX_WAIT = 20.0
 
 
 class Store:
@@ -63,13 +74,13 @@ class TaskInstance:
         self.dag_id, self.run_id, self.task_id, self.map_index = "a_dag", "a_run", task.task_id, map_index
         self.try_number, self.max_tries = 1, 0
         self.xcoms: dict[str, Any] = {}
-        self.first_look: datetime | None = None
+        self.first_poke: datetime | None = None
 
     def xcom_push(self, key: str, value: Any) -> None:
         self.xcoms[key] = value
 
     def get_first_reschedule_date(self, context: Any) -> datetime | None:
-        return self.first_look
+        return self.first_poke
 
 
 @dataclass
@@ -77,7 +88,7 @@ class Run:
     """
     A run of a task.
 
-    :param xcoms: what it handed on, as JSON brings it to another task.
+    :param xcoms: what it pushed, as JSON brings it to another task.
     :param error: the exception that ended it.
     :param deferrals: the triggers that it deferred to.
     :param pokes: how many times a worker took it up.
@@ -116,7 +127,7 @@ def run(
     result = Run()
     ti = ti or TaskInstance(make())
     context |= {"ti": ti} | ({"task_state_store": store} if store else {})
-    give_up = time.monotonic() + PATIENCE
+    give_up = time.monotonic() + MAX_WAIT
     resume: tuple[str, dict[str, Any]] | None = None
     try:
         while time.monotonic() < give_up:
@@ -132,7 +143,7 @@ def run(
                         sensor, sensor.resume_execution, next_method=resume[0], next_kwargs=resume[1], context=context
                     )
             except AirflowRescheduleException as e:
-                ti.first_look = ti.first_look or began
+                ti.first_poke = ti.first_poke or began
                 time.sleep(max((e.reschedule_date - datetime.now(UTC)).total_seconds(), 0))
                 continue
             except TaskDeferred as e:
@@ -145,7 +156,7 @@ def run(
             (event,) = asyncio.run(events_of(through_the_database(deferred, ti, key)))
             resume = deferred.method_name, {**(deferred.kwargs or {}), "event": event}
         else:
-            raise AssertionError(f"still waiting after {PATIENCE} s")
+            raise AssertionError(f"still waiting after {MAX_WAIT} s")
     except (Exception, AirflowTaskTimeout) as e:
         if isinstance(e, (AssertionError, TypeError)):
             raise
@@ -184,7 +195,7 @@ def through_the_database(deferred: TaskDeferred, ti: TaskInstance, key: str) -> 
     sent = json.loads(message.model_dump_json())
     # What the api-server stores.
     read = Trigger._decrypt_kwargs(json.dumps(sent["trigger_kwargs"]))
-    again = locate(sent["classpath"])(**read)
+    again: JobTrigger = locate(sent["classpath"])(**read)
     assert again.serialize() == (classpath, kwargs)
     return again
 

@@ -12,18 +12,19 @@ import pytest
 import structlog
 
 from airflow_provider_nugen import tasks
+from airflow_provider_nugen.hooks import key_check
 from airflow_provider_nugen.sensors import base as sensors
 from airflow_provider_nugen.simulator import Simulator, run_simulator
-from airflow_provider_nugen.simulator.world import RequestRecord
+from airflow_provider_nugen.simulator.state import RequestRecord
 from airflow_provider_nugen.triggers import job as triggers
 from airflow_provider_nugen.waiting import schedule
 from airflow_provider_nugen.waiting import waiter as waiting
 
-#: When every simulated world begins, in epoch seconds: 2026-03-05T05:00:00Z.
+#: When the time of every simulator begins, in epoch seconds: 2026-03-05T05:00:00Z.
 T0 = 1_772_686_800.0
 #: How many seconds a job has a status word, unless the test says otherwise.
 STAGE = 0.06
-#: How many seconds are between two looks, and the least that may be.
+#: The seconds between two polls, and the least that may be.
 SHORT = 0.02
 
 
@@ -32,7 +33,7 @@ class Clock:
     A clock that stands at :data:`T0` until the service has answered for the first time.
 
     So a job lives the same life for each wait, and a slow machine does not poke later than a fast one. With a
-    ``step`` it moves on by so many seconds with every answer instead, and time does not matter at all.
+    ``step`` it moves on by that many seconds with every answer instead, and time does not matter at all.
     """
 
     def __init__(self) -> None:
@@ -50,7 +51,7 @@ class Clock:
         self.step: float | None = None
 
     def go(self) -> None:
-        """Go, unless it goes already; called with every answer."""
+        """Start, unless it runs already; called with every answer."""
         self._answers += 1
         if self._began is None:
             self._began = time.monotonic()
@@ -66,8 +67,8 @@ class Service:
         self._clock = clock
         record = self.world.record
 
-        def answered(seen: RequestRecord) -> None:
-            record(seen)
+        def answered(request: RequestRecord) -> None:
+            record(request)
             clock.go()
 
         self.world.record = answered  # type: ignore[method-assign]
@@ -104,7 +105,7 @@ class Service:
         Let a job begin at :data:`T0`, which is until the next request is answered.
 
         :param stages: status words, each with its seconds, or for :data:`STAGE`; the last one lasts.
-        :param step: let its time be the answers: so many seconds pass with each.
+        :param step: seconds that pass with each answer, and only then.
         :param fields: see :meth:`SimulatorState.add_job`.
         """
         life = [(stage, STAGE) if isinstance(stage, str) else stage for stage in stages]
@@ -207,7 +208,7 @@ def no_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look again soon after a failed look."""
+    """Poll again soon after a failed poll."""
     monkeypatch.setattr(schedule, "FIRST_RETRY", SHORT)
     monkeypatch.setattr(schedule, "MAX_RETRY_INTERVAL", SHORT)
 
@@ -219,4 +220,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch, quick_retries: None) -> None:
     # As with the real ones, an outage lasts longer than an id is fresh.
     monkeypatch.setattr(waiting, "NOT_FOUND_GRACE", 0.2)
     monkeypatch.setattr(waiting, "MAX_OUTAGE", 0.25)
+    monkeypatch.setattr(waiting, "REFUSAL_HOLD", 0.1)
+    monkeypatch.setattr(waiting, "REFUSAL_RETRY", SHORT)
+    monkeypatch.setattr(key_check, "REFUSAL_TTL", SHORT / 2)
     monkeypatch.setattr(waiting, "STALL_TIMEOUT", 0.1)

@@ -11,11 +11,6 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseSensorOperator
 
-try:
-    from airflow.serialization.serialized_objects import DagSerialization
-except ImportError:  # Airflow 3.1
-    from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
-
 from airflow_provider_nugen.compat import AirflowException
 from airflow_provider_nugen.exceptions import InvalidArgumentError, RequestRejectedError, final
 from airflow_provider_nugen.sensors import nugen, seekr
@@ -23,7 +18,7 @@ from airflow_provider_nugen.sensors.base import JobSensor
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, EvaluationStatusSensor
 from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor
 
-from .harness import MODES, Store, TaskInstance, run
+from .harness import MODES, Store, TaskInstance, run, stored
 from .support import SHORT, Service
 
 #: Every sensor of the provider.
@@ -212,7 +207,6 @@ def test_a_dag_with_a_sensor_can_be_stored(cls: type[JobSensor]) -> None:
     arguments = {kind_of(cls).id_name: "{{ params.x }}", "poke_interval": "{{ params.y }}"}
     with DAG("a_dag", schedule=None) as dag:
         cls(task_id="wait", **arguments)
-    stored = json.loads(json.dumps(DagSerialization.to_dict(dag)))
-    (task,) = stored["dag"]["tasks"]
+    (task,) = json.loads(stored(dag))["dag"]["tasks"]
     assert task["__var"]["_is_sensor"]
     assert task["__var"]["poke_interval"] == "{{ params.y }}"

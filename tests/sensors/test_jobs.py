@@ -112,7 +112,7 @@ def test_a_failure_after_training_is_a_warning(
 
 
 @EVERY_MODE
-def test_a_trained_model_without_an_id_costs_one_look_at_the_detail(
+def test_a_trained_model_without_an_id_costs_one_request_for_the_detail(
     service: Service, wait: Callable[..., Run], mode: str
 ) -> None:
     service.job("alignment", "a-1", "READY", overrides={"model_id": None})
@@ -199,7 +199,7 @@ def test_the_older_camel_case(service: Service, wait: Callable[..., Run], mode: 
     overrides = {"model_id": None, "modelId": "m-1", "base_model": None, "baseModel": "b", "completed_date": "soon"}
     service.job("alignment", "a-1", "PROCESSING", "READY", overrides=overrides)
     done = wait(mode)
-    # A field that contradicts its contract, and is not needed, does no harm.
+    # A field that contradicts its contract, and is not needed, changes nothing.
     assert done.value.items() >= {"model_id": "m-1", "base_model": "b", "completed_date": None}.items()
 
 

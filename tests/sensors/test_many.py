@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen import tasks
-from airflow_provider_nugen.compat import AirflowFailException, AirflowRescheduleException, AirflowSkipException
+from airflow_provider_nugen.compat import (
+    AirflowFailException,
+    AirflowRescheduleException,
+    AirflowSkipException,
+    AirflowTaskTimeout,
+)
 from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedError, final
 from airflow_provider_nugen.sensors import base
 from airflow_provider_nugen.sensors.base import STATE_KEY
@@ -200,7 +205,7 @@ def test_a_job_that_is_nearly_done_is_waited_for_on_the_worker(
         pauses.append(seconds)
         service.world.override_job("j-1", status="READY")
 
-    monkeypatch.setattr(tasks.time, "sleep", sleep)
+    monkeypatch.setattr(time, "sleep", sleep)
     if deferrals:
         service.world.add_fault({"action": "status", "status": 400, "skip": 1})  # the trigger ends at once
     done = run(lambda: EvaluationStatusSensor(task_id="wait", evaluation_id="j-1", poke_interval=SHORT), key)
@@ -230,11 +235,16 @@ def test_what_a_poke_holds_it_releases(service: Service, monkeypatch: pytest.Mon
     )
     closed: list[bool] = []
     real = sensor.hook.close
-    monkeypatch.setattr(sensor.hook, "close", lambda: (closed.append(True), real()))
+
+    def close() -> None:
+        closed.append(True)
+        real()
+
+    monkeypatch.setattr(sensor.hook, "close", close)
     if ends == "execution_timeout":
 
         def strike(call: Any) -> Any:
-            raise base.AirflowTaskTimeout("Timeout, PID: 1")
+            raise AirflowTaskTimeout("Timeout, PID: 1")
 
         monkeypatch.setattr(sensor.hook, "fetch", strike)
     with pytest.raises(BaseException):  # noqa: B017, PT011  # whatever ends it

@@ -48,7 +48,7 @@ def poke_once(ti: TaskInstance, store: Store | None, **arguments: Any) -> Airflo
     return caught.value
 
 
-def test_the_memory_is_written_after_each_look_and_taken_up_by_the_next(service: Service, task: TaskInstance) -> None:
+def test_the_memory_is_written_after_each_poke_and_taken_up_by_the_next(service: Service, task: TaskInstance) -> None:
     store = Store()
     poke_once(task, store)
     first = store.get(STATE_KEY)
@@ -104,10 +104,10 @@ def test_with_memory_an_outage_ends_the_wait_and_without_only_the_timeout(servic
 
 
 @pytest.mark.parametrize("with_store", [True, False])
-def test_the_timeout_counts_from_the_first_look(service: Service, task: TaskInstance, with_store: bool) -> None:
+def test_the_timeout_counts_from_the_first_poke(service: Service, task: TaskInstance, with_store: bool) -> None:
     store = Store() if with_store else None
     poke_once(task, store, timeout=60)
-    task.first_look = datetime.now(UTC) - timedelta(seconds=61)
+    task.first_poke = datetime.now(UTC) - timedelta(seconds=61)
     with pytest.raises(AirflowSensorTimeout, match=r"its timeout of 1 min was over .*: last status 'PROCESSING'"):
         sensor(timeout=60).execute({"ti": task} | ({"task_state_store": store} if store else {}))
 
@@ -115,15 +115,15 @@ def test_the_timeout_counts_from_the_first_look(service: Service, task: TaskInst
 @pytest.mark.parametrize("with_store", [True, False])
 def test_the_next_poke_comes_no_later_than_the_deadline(service: Service, task: TaskInstance, with_store: bool) -> None:
     store = Store() if with_store else None
-    task.first_look = datetime.now(UTC) - timedelta(seconds=50)
+    task.first_poke = datetime.now(UTC) - timedelta(seconds=50)
     next_poke = poke_once(task, store, timeout=60, poke_interval=300).reschedule_date
-    assert abs(next_poke - (task.first_look + timedelta(seconds=60))) < timedelta(seconds=1)
+    assert abs(next_poke - (task.first_poke + timedelta(seconds=60))) < timedelta(seconds=1)
 
 
-def test_the_grace_of_a_fresh_id_counts_from_the_first_look(service: Service, task: TaskInstance) -> None:
+def test_the_grace_of_a_fresh_id_counts_from_the_first_poke(service: Service, task: TaskInstance) -> None:
     service.world.add_fault({"action": "status", "status": 404})
     poke_once(task, None)
-    task.first_look = datetime.now(UTC) - timedelta(seconds=59)
+    task.first_poke = datetime.now(UTC) - timedelta(seconds=59)
     with pytest.raises(AirflowFailException, match="HTTP 404"):
         sensor().execute({"ti": task})
 
@@ -149,10 +149,11 @@ def test_the_memory_is_small_and_without_the_key(task: TaskInstance, key: str) -
 @pytest.mark.parametrize("with_store", [True, False])
 def test_intervals_grow_with_the_time_waited(task: TaskInstance, with_store: bool) -> None:
     def interval(waited: float, **arguments: Any) -> timedelta:
-        task.first_look = datetime.now(UTC) - timedelta(seconds=waited)
+        task.first_poke = datetime.now(UTC) - timedelta(seconds=waited)
         store = Store() if with_store else None
         arguments = {"poke_interval": 10, "timeout": 86_400, "exponential_backoff": True, **arguments}
-        return poke_once(task, store, **arguments).reschedule_date - datetime.now(UTC)
+        next_poke: datetime = poke_once(task, store, **arguments).reschedule_date
+        return next_poke - datetime.now(UTC)
 
     assert interval(0) < timedelta(seconds=11)
     assert timedelta(seconds=390) < interval(600) < timedelta(seconds=811)

@@ -21,7 +21,7 @@ from airflow_provider_nugen.sensors.seekr import SeekrAlignmentSensor, SeekrData
 from .harness import MODES, run
 from .support import SHORT, Service
 
-#: Sensor, its own arguments, the kind of the simulated job, its life, and what is handed on beside the status.
+#: Sensor, its own arguments, the kind of the simulated job, its life, and what is pushed beside the status.
 SENSORS: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...], dict[str, str]]] = {
     "alignment": (
         AlignmentStatusSensor,
@@ -90,7 +90,7 @@ SENSORS: dict[str, tuple[Any, dict[str, Any], str, tuple[str, ...], dict[str, st
 
 
 @pytest.mark.parametrize("name", SENSORS)
-def test_all_modes_hand_on_the_same(service: Service, key: str, name: str) -> None:
+def test_all_modes_push_the_same(service: Service, key: str, name: str) -> None:
     cls, own, kind, life, ids = SENSORS[name]
     arguments = {"task_id": "wait", "poke_interval": SHORT, "use_eta": False, **own}
     # What differs from request to request: the times of Nugen's envelopes, and when a data job was updated.

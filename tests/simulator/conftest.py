@@ -66,15 +66,43 @@ class Api:
         return "trained-model"
 
 
+Simulators = dict[str, tuple[Simulator, Clock]]
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[tuple[Simulators, contextlib.ExitStack]]:
+    """The simulators that run: starting one takes longer than most tests."""
+    with contextlib.ExitStack() as stack:
+        yield {}, stack
+
+
 @pytest.fixture
-def simulate() -> Iterator[Callable[..., Api]]:
-    """Run simulators: ``simulate(nugen_revision="C")``."""
+def simulate(running: tuple[Simulators, contextlib.ExitStack]) -> Iterator[Callable[..., Api]]:
+    """
+    Run simulators: ``simulate(nugen_revision="C")``.
+
+    Tests with the same options have the same one after each other, as new.
+    """
+    idle, servers = running
     with contextlib.ExitStack() as stack:
 
         def run(**options: Any) -> Api:
-            clock = options.setdefault("clock", Clock())
-            # The clock stands still, so lists have to be quick, unless the test says otherwise.
-            simulator = stack.enter_context(run_simulator(**{"api_key": KEY, "visible_after": 0.0, **options}))
+            name = repr(sorted(options.items()))
+            # Those that have a file or a clock of their test's own are of no use to another one.
+            shared = not options.keys() & {"clock", "state_file", "certfile", "keyfile"}
+            simulator, clock = idle.pop(name, (None, None)) if shared else (None, None)
+            if simulator is None or clock is None:
+                clock = options.setdefault("clock", Clock())
+                # The clock stands still, so lists have to be quick, unless the test says otherwise.
+                context = run_simulator(**{"api_key": KEY, "visible_after": 0.0, **options})
+                simulator = (servers if shared else stack).enter_context(context)
+            else:
+                # It writes a request down only after its answer; with this one it has come to the end of them.
+                requests.get(simulator.url + "/settle", timeout=10)
+                clock.now = NOW
+                simulator.reset()
+            if shared:
+                stack.callback(idle.__setitem__, name, (simulator, clock))
             api = Api(simulator, clock)
             stack.callback(api.session.close)
             return api

@@ -39,12 +39,12 @@ def test_nothing_happens_without_a_key(api: Api) -> None:
 
 
 def test_a_team_that_the_key_does_not_belong_to_is_403(simulate: Callable[..., Api]) -> None:
-    api = simulate(seekr_team_ids=["ours"])
-    answer = api.call("GET", SEEKR, headers={"x-team-id": "theirs"})
+    api = simulate(seekr_team_ids=["team-1"])
+    answer = api.call("GET", SEEKR, headers={"x-team-id": "team-2"})
     assert answer.status_code == 403
     assert (answer.json()["error"], answer.json()["status"]) == ("Forbidden", 403)
-    assert "theirs" in answer.json()["message"]
-    for team in ({"x-team-id": "ours"}, {}):
+    assert "team-2" in answer.json()["message"]
+    for team in ({"x-team-id": "team-1"}, {}):
         assert api.call("GET", SEEKR, headers=team).status_code == 200
 
 

@@ -88,10 +88,10 @@ def test_a_job_that_makes_no_sense_is_422(api: Api, wrong: dict[str, object]) ->
 
 @pytest.mark.parametrize("kind", ["seekr_alignment", "data_job"])
 def test_a_job_of_a_team(api: Api, kind: str) -> None:
-    api.simulator.add_job(kind, "x", [("running", 0)], scope="ours")
+    api.simulator.add_job(kind, "x", [("running", 0)], scope="team-1")
     path = "/v1/flow/alignment" if kind == "seekr_alignment" else "/v1/flow/data-jobs"
-    assert api.get(f"{path}/x", headers={"x-team-id": "ours"})["status"] == "running"
-    assert [job["id"] for job in api.get(path, headers={"x-team-id": "ours"})["data"]] == ["x"]
+    assert api.get(f"{path}/x", headers={"x-team-id": "team-1"})["status"] == "running"
+    assert [job["id"] for job in api.get(path, headers={"x-team-id": "team-1"})["data"]] == ["x"]
     assert api.call("GET", f"{path}/x").status_code == 404
 
 
@@ -186,7 +186,7 @@ def test_durations_and_speed(simulate: Callable[..., Api]) -> None:
 @pytest.mark.parametrize("wrong", [{"speed": 0}, {"durations": {"training": {}}}])
 def test_settings_that_make_no_sense(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
-        create_app(**wrong)  # type: ignore[arg-type]
+        create_app(**wrong)
 
 
 def test_plain_timestamps_are_nugens(simulate: Callable[..., Api]) -> None:

@@ -93,7 +93,7 @@ def test_a_key_that_was_given_is_used_and_not_shown() -> None:
 
 def test_its_options_arrive(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
-    options = ("--flat", "--plain-timestamps", "--speed", "10", "--seekr-team", "ours", "--state-file", str(state))
+    options = ("--flat", "--plain-timestamps", "--speed", "10", "--seekr-team", "team-1", "--state-file", str(state))
     with program(*options) as (_, url, _):
         jobs = requests.get(f"{url}/_simulator/jobs", timeout=10).json()
         assert [job["id"] for job in jobs] == ["doc-demo-1", "doc-demo-2", "benchmark-demo-1"]
@@ -103,7 +103,7 @@ def test_its_options_arrive(tmp_path: Path) -> None:
         created = requests.post(f"{v3}/create", json=body, headers=headers, timeout=10).json()["alignment_id"]
         status = requests.get(f"{v3}/status/{created}", headers=headers, timeout=10).json()
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}", status["created_date"])
-        headers = {"Authorization": "demo-key", "x-team-id": "theirs"}
+        headers = {"Authorization": "demo-key", "x-team-id": "team-2"}
         assert requests.get(f"{url}/v1/flow/alignment", headers=headers, timeout=10).status_code == 403
         assert created in state.read_text()
 

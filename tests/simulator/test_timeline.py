@@ -29,7 +29,7 @@ def test_stages_without_length_are_passed_all_the_same() -> None:
     assert it.passed(110) == ["PROCESSING", "READY", "DEPLOYING", "EVALUATED"]
 
 
-def test_cut_off_in_the_middle() -> None:
+def test_ended_early_in_the_middle() -> None:
     it = job(("PROCESSING", 10), ("READY", 0))
     it.end_early("FAILED", 104, "out of memory")
     assert (it.word(103), it.word(104), it.word(1e9)) == ("PROCESSING", "FAILED", "FAILED")

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from airflow_provider_nugen.simulator import create_app
-from airflow_provider_nugen.simulator.world import PROFILES, Config
+from airflow_provider_nugen.simulator.state import PROFILES, Config
 from tests.simulator.conftest import NOW, Api
 
 V3 = "/api/v3"
@@ -54,7 +54,7 @@ def test_what_was_there_from_the_beginning_is_in_the_lists(simulate: Callable[..
     assert ids_in(api.get(f"{V3}/benchmark/list"), "benchmarks") == ["benchmark-demo-1"]
 
 
-def test_a_list_without_paging_can_be_cut_off_silently(simulate: Callable[..., Api]) -> None:
+def test_a_list_without_paging_can_be_shortened_silently(simulate: Callable[..., Api]) -> None:
     api = simulate(page_size=3)
     for number in range(5):
         api.simulator.add_job("alignment", f"a-{number}", [("READY", 0)])
@@ -403,4 +403,4 @@ def test_strict_turns_on_what_is_not_established(simulate: Callable[..., Api]) -
 
 def test_a_profile_that_there_is_not() -> None:
     with pytest.raises(ValueError, match="'kind' is not one of plain, strict"):
-        create_app(profile="kind")  # type: ignore[arg-type]
+        create_app(profile="kind")

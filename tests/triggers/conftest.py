@@ -32,7 +32,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[AsyncTransport]]:
 
 
 @pytest.fixture
-def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def lookups(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Collect which connections were read, in the only way that does not block the loop."""
     conn_ids: list[str] = []
     real: Callable[..., Any] = BaseHook.aget_connection

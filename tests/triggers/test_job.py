@@ -23,6 +23,22 @@ from airflow_provider_nugen.triggers.job import JobTrigger
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.waiter import Waiter
 
+#: Kind: what the simulator calls it, and a word with which it has succeeded.
+SUCCEEDED = {
+    "nugen.alignment": ("alignment", "READY"),
+    "nugen.evaluated_alignment": ("alignment", "EVALUATED"),
+    "nugen.evaluation": ("evaluation", "READY"),
+    "nugen.deployment": ("deployment", "COMPLETED"),
+    "nugen.undeployment": ("undeployment", "COMPLETED"),
+    "nugen.document": ("document", "READY"),
+    "nugen.benchmark": ("benchmark", "READY"),
+    "seekr.alignment": ("seekr_alignment", "completed"),
+    "seekr.data_job": ("data_job", "completed"),
+    "seekr.data_job_files": ("data_job", "ready_to_start"),
+    "seekr.fine_tune": ("fine_tune", "completed"),
+    "seekr.deployment": ("seekr_deployment", "Active"),
+    "seekr.demotion": ("seekr_deployment", "Inactive"),
+}
 pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
@@ -108,17 +124,17 @@ async def test_what_was_seen_before_is_not_told_again(service: Service, logs: Lo
 
 @pytest.mark.parametrize("when", ["at once", "later"])
 async def test_a_key_that_is_rotated_with_its_connection(
-    service: Service, connection: Callable[..., str], look_ups: list[str], when: str
+    service: Service, connection: Callable[..., str], lookups: list[str], when: str
 ) -> None:
     service.job("alignment", "a-1", ("PROCESSING", 0.5), "READY")
     waiting = asyncio.create_task(ending(trigger()))
     await until(service.asked)
-    connection("nugen", host=service.url, password="another-key-of-ours")
-    service.world.rotate_key("another-key-of-ours")
+    connection("nugen", host=service.url, password="another-test-key")
+    service.world.rotate_key("another-test-key")
     if when == "later":
         await asyncio.sleep(0.3)
     assert (await waiting).outcome is Outcome.SUCCEEDED
-    assert len(look_ups) == 2
+    assert len(lookups) == 2
     refused = [seen for seen in service.world.requests if not seen.authorized]
     assert len(refused) == 1
 
@@ -155,8 +171,8 @@ async def test_a_connection_that_cannot_be_read_again_is_not_a_refused_key(
         return await real(conn_id)
 
     monkeypatch.setattr(BaseHook, "aget_connection", unwell)
-    connection("nugen", host=service.url, password="another-key-of-ours")
-    service.world.rotate_key("another-key-of-ours")
+    connection("nugen", host=service.url, password="another-test-key")
+    service.world.rotate_key("another-test-key")
     assert (await waiting).outcome is Outcome.SUCCEEDED
     assert failures == []
 
@@ -210,19 +226,19 @@ async def test_a_final_answer_ends_it_at_once(service: Service, status: int) -> 
     assert sum(alignment_id in seen.path for seen in service.world.requests) == 1
 
 
-async def test_a_wrong_key_is_checked_once_and_looked_up_once_more(service: Service, look_ups: list[str]) -> None:
+async def test_a_wrong_key_is_checked_once_and_looked_up_once_more(service: Service, lookups: list[str]) -> None:
     service.job("alignment", "a-1", "READY")
-    service.world.rotate_key("another-key-of-ours")
+    service.world.rotate_key("another-test-key")
     ended = await ending(trigger())
     assert ended.outcome is Outcome.REJECTED
     assert "HTTP 401" in ended.message
     # By the wait, and by a call that is not about a job.
     assert service.asked() == 2
-    assert len(look_ups) == 2
+    assert len(lookups) == 2
 
 
-async def test_waits_that_share_a_refused_key_do_not_send_it_again(service: Service, look_ups: list[str]) -> None:
-    service.world.rotate_key("another-key-of-ours")
+async def test_waits_that_share_a_refused_key_do_not_send_it_again(service: Service, lookups: list[str]) -> None:
+    service.world.rotate_key("another-test-key")
     client = client_module.AsyncClient.acquire(KINDS["nugen.alignment"].service, "nugen_default")
     for _ in range(5):
         ended = await ending(trigger())
@@ -231,7 +247,7 @@ async def test_waits_that_share_a_refused_key_do_not_send_it_again(service: Serv
     await client.release()
     assert service.asked() == 2
     # Once at first, once because of the refusal; the others are told what was found.
-    assert len(look_ups) == 2
+    assert len(lookups) == 2
 
 
 async def test_the_routers_own_404_is_final_at_once(service: Service, connection: Callable[..., str]) -> None:
@@ -266,7 +282,7 @@ async def test_an_outage_may_be_ignored(service: Service, hurry: None) -> None:
 
 
 @pytest.mark.parametrize("name", ["deadline", "execution_deadline"])
-async def test_a_deadline_that_has_passed_leaves_one_look(service: Service, name: str) -> None:
+async def test_a_deadline_that_has_passed_leaves_one_poll(service: Service, name: str) -> None:
     began = time.time() - 7200
     service.job("alignment", "a-1", "PROCESSING")
     ended = await ending(trigger(poke_interval=60, began=began, seen=True, **{name: began + 3600}))
@@ -280,7 +296,7 @@ async def test_a_deadline_that_has_passed_leaves_one_look(service: Service, name
 
 
 @pytest.mark.parametrize("name", ["deadline", "execution_deadline"])
-async def test_there_is_a_last_look_at_the_deadline(service: Service, name: str) -> None:
+async def test_there_is_a_final_poll_at_the_deadline(service: Service, name: str) -> None:
     # The next poll would come in a minute.
     service.job("alignment", "a-1", ("PROCESSING", 60), "READY")
     began = time.time()
@@ -290,7 +306,7 @@ async def test_there_is_a_last_look_at_the_deadline(service: Service, name: str)
     assert "last status 'PROCESSING'" in ended.message
 
 
-async def test_a_last_look_that_fails_says_so(service: Service) -> None:
+async def test_a_final_poll_that_fails_says_so(service: Service) -> None:
     service.world.add_fault({"action": "status", "status": 502})
     ended = await ending(trigger(deadline=time.time() - 1, began=time.time() - 61, status="PROCESSING"))
     assert ended.outcome is Outcome.TIMEOUT
@@ -317,21 +333,7 @@ async def test_a_bug_of_ours_is_an_event_too(service: Service, monkeypatch: pyte
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_every_kind_of_job_can_be_waited_for(service: Service, kind: str) -> None:
-    simulated, word = {
-        "nugen.alignment": ("alignment", "READY"),
-        "nugen.evaluated_alignment": ("alignment", "EVALUATED"),
-        "nugen.evaluation": ("evaluation", "READY"),
-        "nugen.deployment": ("deployment", "COMPLETED"),
-        "nugen.undeployment": ("undeployment", "COMPLETED"),
-        "nugen.document": ("document", "READY"),
-        "nugen.benchmark": ("benchmark", "READY"),
-        "seekr.alignment": ("seekr_alignment", "completed"),
-        "seekr.data_job": ("data_job", "completed"),
-        "seekr.data_job_files": ("data_job", "ready_to_start"),
-        "seekr.fine_tune": ("fine_tune", "completed"),
-        "seekr.deployment": ("seekr_deployment", "Active"),
-        "seekr.demotion": ("seekr_deployment", "Inactive"),
-    }[kind]
+    simulated, word = SUCCEEDED[kind]
     service.job(simulated, "j-1", word)
     ended = await ending(trigger(kind, "j-1"))
     assert (ended.outcome, ended.result and ended.result["status"]) == (Outcome.SUCCEEDED, word)
@@ -428,7 +430,7 @@ async def test_a_data_job_whose_files_are_ready_is_not_cancelled_by_a_triggerer_
     assert service.world.requests[-1].operation == "seekr_cancel_data_job"
 
 
-async def test_a_job_that_cannot_be_looked_at_is_cancelled_all_the_same(
+async def test_a_job_that_cannot_be_read_is_cancelled_all_the_same(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended(monkeypatch)
@@ -478,8 +480,8 @@ async def test_a_cancelled_wait_gives_back_what_it_holds(
     assert client_module.clients.in_use() == []
 
 
-async def test_fifty_waits_share_one_tcp_connection_and_one_look_up(
-    service: Service, sessions: list[AsyncTransport], look_ups: list[str], monkeypatch: pytest.MonkeyPatch
+async def test_fifty_waits_share_one_tcp_connection_and_one_lookup(
+    service: Service, sessions: list[AsyncTransport], lookups: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service.job("alignment", "leaves", "READY")
     service.world.add_job("alignment", "stays", [("PROCESSING", 0)])
@@ -502,16 +504,16 @@ async def test_fifty_waits_share_one_tcp_connection_and_one_look_up(
     asked = [seen for seen in service.world.requests if seen.path.endswith(("/leaves", "/stays"))]
     assert len({seen.client_port for seen in asked}) == 1
     assert len(asked) > 50
-    assert look_ups == ["nugen_default"]
+    assert lookups == ["nugen_default"]
     assert len(sessions) == 1
     assert sessions[0].session.closed
 
 
-def test_every_event_loop_has_its_own(service: Service, sessions: list[AsyncTransport], look_ups: list[str]) -> None:
+def test_every_event_loop_has_its_own(service: Service, sessions: list[AsyncTransport], lookups: list[str]) -> None:
     for _ in range(2):
         service.job("alignment", "a-1", "PROCESSING", "READY")
         assert asyncio.run(ending(trigger())).outcome is Outcome.SUCCEEDED
-    assert (len(sessions), len(look_ups)) == (2, 2)
+    assert (len(sessions), len(lookups)) == (2, 2)
     # The loops of dag.test() and of a triggerer can run at once, in threads.
     service.job("alignment", "a-1", "PROCESSING", "READY")
 

@@ -21,7 +21,7 @@ from airflow_provider_nugen.triggers.job import JobTrigger
 from .test_job import ending
 
 WAITS = 100
-#: A callback that takes longer than so many seconds is slow.
+#: Seconds; a callback that takes longer is slow.
 SLOW = 0.05
 _SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
@@ -63,7 +63,7 @@ def _send(method: str, url: str, **options: Any) -> Any:
 
 
 async def polls(url: str, at_least: int = 0) -> int:
-    """Count the polls; wait until there are so many."""
+    """Count the polls; wait until there is a number of them."""
     for _ in range(300):
         count = len(await asyncio.to_thread(_send, "GET", f"{url}/_simulator/requests"))
         if count >= at_least:
@@ -102,7 +102,7 @@ def oversleep() -> None:
     time.sleep(2 * SLOW)
 
 
-def test_no_callback_is_slow_after_the_first_look(slow_service: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_callback_is_slow_after_the_first_poll(slow_service: str, caplog: pytest.LogCaptureFixture) -> None:
     slow: list[str] = []
 
     class Listener(logging.Handler):
@@ -117,7 +117,7 @@ def test_no_callback_is_slow_after_the_first_look(slow_service: str, caplog: pyt
     gc.freeze()
     try:
         with asyncio.Runner(debug=True, loop_factory=FairLoop) as runner:
-            # What happens each time is ours; what happens now and then is the machine's.
+            # What happens each time is the provider's; what happens now and then is the machine's.
             for last in (False, False, True):
                 found = runner.run(watch(slow_service, slow, None))
                 assert not (found and last), found

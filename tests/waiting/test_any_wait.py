@@ -91,7 +91,7 @@ def test_any_wait_sleeps_no_longer_than_its_deadline_never_spins_and_ends_once(
 
 
 @given(wanted=wanted, event=failures | payloads, late=st.floats(0, 1e6))
-def test_after_its_deadline_a_wait_goes_on_only_to_read_the_detail_once(
+def test_after_its_deadline_a_wait_continues_only_to_read_the_detail_once(
     wanted: WaitSettings, event: Any, late: float
 ) -> None:
     end = min(filter(None, (wanted.deadline, wanted.execution_deadline)), default=T0)

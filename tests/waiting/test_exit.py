@@ -57,8 +57,8 @@ def _texts(value: Any) -> str:
     return "".join(map(_texts, value)) if isinstance(value, list) else str(value)
 
 
-def check(wait: JobWait[Any], decisions: list[Decision]) -> None:
-    """Carry everything that the provider would hand to Airflow."""
+def assert_carried(wait: JobWait[Any], decisions: list[Decision]) -> None:
+    """Assert that everything the provider would give to Airflow can be stored, and is the same afterwards."""
     for decision in decisions:
         for message in decision.messages:
             carried(message.text)
@@ -106,9 +106,9 @@ def test_any_json_is_carried(kind: str, word: str, known: int | None, fields: An
     payload = {**others, **fields, "status": word if known is None else words[known % len(words)]}
     for wait in waits(kind):
         decisions = answer(wait, payload, 0)
-        check(wait, decisions)
-        check(wait, answer(wait, payload, 60))
-        check(wait, answer(wait, payload, STALL_TIMEOUT + 120))
+        assert_carried(wait, decisions)
+        assert_carried(wait, answer(wait, payload, 60))
+        assert_carried(wait, answer(wait, payload, STALL_TIMEOUT + 120))
 
 
 @pytest.mark.parametrize("poison", POISON, ids=range(len(POISON)))
@@ -119,8 +119,8 @@ def test_every_word_of_every_kind_with_poison_in_every_field(kind: str, poison: 
     payload = dict.fromkeys(NAMES, poison) | {"result": {"message": poison, "x": [poison]}, "error": poison}
     for word in [*KINDS[kind].status_map, "SOMETHING\ud83dNEW"]:
         for wait in waits(kind):
-            check(wait, answer(wait, {**payload, "status": word}, 0))
-            check(wait, answer(wait, {**payload, "status": word}, 90))
+            assert_carried(wait, answer(wait, {**payload, "status": word}, 0))
+            assert_carried(wait, answer(wait, {**payload, "status": word}, 90))
 
 
 @pytest.mark.parametrize("outcome", Outcome)
@@ -145,7 +145,7 @@ def test_an_error_with_poison_is_carried() -> None:
                 for after in (0.0, 90.0)
                 for waiter in wait.waiters.values()
             ]
-            check(wait, decisions)
+            assert_carried(wait, decisions)
 
 
 def test_a_stored_state_that_holds_poison_is_carried_on() -> None:

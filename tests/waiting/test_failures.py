@@ -24,6 +24,7 @@ from airflow_provider_nugen.waiting.waiter import (
     MAX_FAILURES,
     MAX_OUTAGE,
     NOT_FOUND_GRACE,
+    REFUSAL_HOLD,
     REFUSAL_RETRY,
     Waiter,
 )
@@ -67,26 +68,55 @@ def test_a_401_ends_a_wait_for_a_job_that_was_never_seen() -> None:
     assert "API key (password)" in ending.message
 
 
-def test_a_key_that_was_accepted_before_is_refused_only_by_a_second_401() -> None:
+def test_a_wait_that_has_not_seen_its_job_ends_at_the_first_401_also_after_others_failed() -> None:
     wait = waiter()
-    decision = feed(wait, (0, "PROCESSING"), (60, http(401, {"detail": "bad key"})))
-    assert (decision.result, decision.sleep) == (None, FIRST_RETRY)
-    ending = end_of(tell(wait, http(401, {"detail": "bad key"}), 65))
-    assert ending.outcome is Outcome.REJECTED
-    assert "bad key" in ending.message
+    feed(wait, (0, TRANSPORT), (5, http(404, {"detail": "fresh"})))
+    assert end_of(tell(wait, http(401), 10)).outcome is Outcome.REJECTED
+
+
+@pytest.mark.parametrize("poke_interval", [0.5, 10, 60, 3600])
+@pytest.mark.parametrize("rand", [0.0, 1.0])
+def test_a_key_that_was_accepted_before_is_refused_only_by_a_minute_of_401s(poke_interval: float, rand: float) -> None:
+    wait, after, polls = waiter(poke_interval=poke_interval, rand=rand), 100.0, 1
+    tell(wait, "PROCESSING", 0)
+    while (decision := tell(wait, http(401, {"detail": "bad key"}), after)).result is None:
+        assert decision.sleep >= REFUSAL_RETRY
+        after, polls = after + decision.sleep, polls + 1
+    assert end_of(decision).outcome is Outcome.REJECTED
+    assert "bad key" in end_of(decision).message
+    assert REFUSAL_HOLD <= after - 100 <= REFUSAL_HOLD + REFUSAL_RETRY
+    assert polls >= 4
+
+
+@pytest.mark.parametrize("hiccup", [1, 5, REFUSAL_HOLD - 1])
+def test_a_hiccup_of_401s_ends_no_wait_that_has_seen_its_job(hiccup: float) -> None:
+    wait, after = waiter(), 100.0
+    tell(wait, "PROCESSING", 0)
+    while after < 100 + hiccup:
+        decision = tell(wait, http(401), after)
+        assert decision.result is None
+        after += decision.sleep
+    assert end_of(tell(wait, "READY", after)).outcome is Outcome.SUCCEEDED
+
+
+def test_a_wait_for_a_job_that_was_seen_by_somebody_else_survives_a_401_too() -> None:
+    assert tell(waiter(state=WaitState(T0, seen=True)), http(401), 0).result is None
 
 
 def test_whoever_takes_a_wait_over_knows_of_the_first_401() -> None:
     wait = waiter()
     feed(wait, (0, "PROCESSING"), (60, http(401)))
-    taken_over = waiter(state=WaitState.from_json(wait.state.to_json()))
-    assert end_of(tell(taken_over, http(401), 65)).outcome is Outcome.REJECTED
+    stored = json.loads(json.dumps(wait.state.to_json()))
+    assert tell(waiter(state=WaitState.from_json(stored)), http(401), 60 + REFUSAL_HOLD - 1).result is None
+    assert end_of(tell(waiter(state=WaitState.from_json(stored)), http(401), 60 + REFUSAL_HOLD)).result is None
 
 
-def test_a_refused_key_is_sent_again_only_after_some_seconds_however_often_the_job_is_polled() -> None:
-    wait = waiter(poke_interval=0.5)
-    decision = feed(wait, (0, "PROCESSING"), (1, http(401)))
-    assert (decision.result, decision.sleep) == (None, REFUSAL_RETRY)
+def test_the_deadline_ends_a_wait_whose_key_is_refused_for_a_moment() -> None:
+    wait = waiter(deadline=T0 + 70)
+    feed(wait, (0, "PROCESSING"), (60, http(401)))
+    ending = end_of(tell(wait, http(401), 70))
+    assert ending.outcome is Outcome.TIMEOUT
+    assert "the final poll failed: HTTP 401" in ending.message
 
 
 @pytest.mark.parametrize("between", ["PROCESSING", TRANSPORT, http(502)], ids=["answer", "no answer", "502"])
@@ -94,7 +124,8 @@ def test_a_401_after_something_else_is_a_first_one(between: Any) -> None:
     wait = waiter()
     decision = feed(wait, (0, "PROCESSING"), (60, http(401)), (65, between), (125, http(401)))
     assert (decision.result, decision.sleep > 0) == (None, True)
-    assert end_of(tell(wait, http(401), 130)).outcome is Outcome.REJECTED
+    assert tell(wait, http(401), 130).result is None
+    assert end_of(tell(wait, http(401), 125 + REFUSAL_HOLD)).outcome is Outcome.REJECTED
 
 
 def test_a_key_that_is_refused_now_and_then_ends_the_wait_as_an_outage() -> None:
@@ -115,7 +146,7 @@ def test_a_connection_that_is_gone_ends_a_wait_for_a_job_that_was_never_seen() -
 
 PASSING = [
     TRANSPORT,
-    errors.UnreadableResponseError("HTTP 200, but the body cannot be used: it is no JSON."),
+    errors.UnreadableResponseError("HTTP 200, but the body cannot be used: it is not JSON."),
     *map(http, (408, 425, 429, 500, 502, 503, 504)),
 ]
 
@@ -370,7 +401,7 @@ def test_a_retry_after_is_obeyed_by_one_who_takes_the_wait_over(rand: float) -> 
     assert again.first_sleep(T0 + 4000) <= 60
 
 
-def test_a_failure_count_goes_on_where_it_was() -> None:
+def test_a_failure_count_continues_where_it_was() -> None:
     wait = waiter()
     feed(wait, *((after * 100.0, TRANSPORT) for after in range(MAX_FAILURES - 1)))
     again = waiter(state=WaitState.from_json(json.loads(json.dumps(wait.state.to_json()))))

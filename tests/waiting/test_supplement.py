@@ -66,7 +66,7 @@ def test_that_it_cannot_be_read_does_not_matter(status: int) -> None:
     decision = answer(wait, {"message": "no"}, status=status)
     assert decision.sleep >= 60
     assert wait.state.failures == 0
-    assert not wait.state.reread
+    assert wait.state.refused_since is None
     assert texts(decision, logging.WARNING) == []
     assert texts(decision, logging.DEBUG) != []
 

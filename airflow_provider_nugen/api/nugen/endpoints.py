@@ -170,7 +170,7 @@ LIST_ALIGNMENTS = Endpoint(
     per_revision(B=f"{_V3}/alignment-project", C=f"{_V3}/alignment-projects/list"),
     list_of(models.AlignmentStatus, "alignment_projects"),
 )
-#: A file whose name exists already is refused with its document's id, so sending one twice does no harm. Revision B
+#: A file whose name exists already is refused with its document's id, so it is safe to send one twice. Revision B
 #: answers with the ids of tasks: a document's id is in the answer of its status.
 UPLOAD_DOCUMENTS = Endpoint(
     NUGEN,

@@ -139,6 +139,9 @@ ALIGNMENT = JobKind(
     detail=endpoints.ALIGNMENT_DETAIL,
     status_map=_TRAINING | dict.fromkeys((*_TRAINED, "EVALUATED"), SUCCEEDED) | _ENDED,
     xcom_keys=("model_id", "evaluation_id"),
+    fact_keys=("base_model", "document_ids", "performance_metrics"),
+    name_key="alignment_name",
+    time_keys=("created_date", "completed_date"),
     interpret=_read_training,
 )
 
@@ -151,6 +154,9 @@ EVALUATED_ALIGNMENT = JobKind(
     detail=endpoints.ALIGNMENT_DETAIL,
     status_map=_TRAINING | dict.fromkeys(_TRAINED, RUNNING) | {"EVALUATED": SUCCEEDED} | _ENDED,
     xcom_keys=("model_id", "evaluation_id"),
+    fact_keys=("base_model", "document_ids", "performance_metrics"),
+    name_key="alignment_name",
+    time_keys=("created_date", "completed_date"),
     interpret=_read_evaluated_alignment,
 )
 
@@ -171,6 +177,7 @@ EVALUATION = JobKind(
     )
     | _ENDED,
     xcom_keys=("evaluation_id",),
+    fact_keys=("benchmark_id", "total_questions"),
     interpret=_read_evaluation,
 )
 

@@ -181,7 +181,7 @@ def read_model_id(payload: object) -> str | None:
     """
     Read the answer to deploy and undeploy: a bare JSON string, or ``{"model_id": "..."}``; both occur.
 
-    Anything else is no reason to send again what the service has accepted.
+    Anything else does not justify sending again what the service has accepted.
     """
     model_id = payload.get("model_id") if isinstance(payload, dict) else payload
     return model_id if isinstance(model_id, str) else None

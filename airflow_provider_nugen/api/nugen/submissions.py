@@ -93,8 +93,8 @@ BENCHMARK_UPLOAD = Submission(
 )
 
 
-# Deployments have no ids of their own: a model is deployed or not. In revision B their times are not theirs, so nothing
-# is decided by times.
+# Deployments have no ids of their own: a model is deployed or not. In revision B their times are those of another
+# job, so nothing is decided by times.
 
 
 def current_status(problem: str) -> str | None:
@@ -118,6 +118,11 @@ _IS_DEPLOYED = re.compile(
     r"|deployment\W+(?:is\W+|has\W+)?already\b)",
     re.IGNORECASE,
 )
+
+
+def is_about_deployment(problem: str) -> bool:
+    """Return whether a refusal says anything of deployments or of the model's status."""
+    return "deploy" in problem.lower() or current_status(problem) is not None
 
 
 def says_deployed(problem: str) -> bool:

@@ -39,6 +39,8 @@ ALIGNMENT = JobKind(
     id_name="alignment_job_id",
     status=endpoints.ALIGNMENT_JOB,
     status_map=_STATUS_MAP,
+    fact_keys=("output_files",),
+    time_keys=("created_at", "completed_at"),
     cancel=endpoints.CANCEL_ALIGNMENT,
     interpret=_read_job,
 )
@@ -110,6 +112,8 @@ DATA_JOB = JobKind(
     status=endpoints.DATA_JOB_STATUS,
     status_map=_STATUS_MAP | {"FILE_PROCESSING": RUNNING, "READY_TO_START": RUNNING, "NEEDS_REVIEW": FAILED},
     xcom_keys=("alignment_job_id",),
+    fact_keys=("job_type",),
+    name_key="name",
     cancel=endpoints.CANCEL_DATA_JOB,
     interpret=_read_data_job,
 )
@@ -131,6 +135,9 @@ FINE_TUNE = JobKind(
     status=endpoints.FINE_TUNE,
     status_map={word: state for word, state in _STATUS_MAP.items() if word != "STOPPED"} | {"DELETED": CANCELLED},
     xcom_keys=("fine_tune_id",),
+    fact_keys=("model", "training_files", "epoch", "loss", "inference_available"),
+    name_key="experiment_name",
+    time_keys=("created_at", "completed_at"),
     cancel=endpoints.CANCEL_FINE_TUNE,
     interpret=_read_fine_tune,
     supplement=Supplement(

@@ -54,6 +54,12 @@ class OwnFile:
         """What tells it from the other files of a task."""
         return f"{self.size} {self.name}"
 
+    @classmethod
+    def of(cls, key: str) -> OwnFile:
+        """Return the file of a key."""
+        size, _, name = key.partition(" ")
+        return cls(name, int(size))
+
 
 def check_type(name: str, purpose: str) -> None:
     """

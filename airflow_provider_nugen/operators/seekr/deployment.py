@@ -136,7 +136,7 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
     """
     Demote a deployment, which ends its costs. One that is inactive already is a success.
 
-    So running the task again does no harm. By default the task waits until the deployment is inactive.
+    So it is safe to run the task again. By default the task waits until the deployment is inactive.
 
     XComs: ``return_value`` and ``deployment_id``.
 

@@ -23,7 +23,7 @@ from airflow_provider_nugen.api.seekr.uploads import (
 )
 from airflow_provider_nugen.compat import task_state_store, task_state_survives_clear
 from airflow_provider_nugen.exceptions import InvalidArgumentError, PossibleDuplicateJobError, UploadError, final
-from airflow_provider_nugen.operators.files import LocalOrRemote, file_list, open_file
+from airflow_provider_nugen.operators.files import LocalOrRemote, exists, file_list, file_name, open_file
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator
 from airflow_provider_nugen.operators.upload_progress import UploadProgress
@@ -90,23 +90,35 @@ class SeekrUploadFilesOperator(SeekrOperator):
     def execute(self, context: Context) -> list[str]:
         """Upload the files that are not there yet; return the ids of all."""
         self._check_purpose()
-        uploads = self._checked()
         record = SeekrUploadRecord(context, self.purpose)
+        files, uploads = self._checked(record)
         with self.session():
             if record.may_have_sent:
-                self._adopt(record, uploads)
-            missing = [file for file in uploads if file.key not in record.file_ids]
+                self._adopt(record, files)
+            missing = [file for file in files if file.key not in record.file_ids]
+            if gone := [file for file in missing if file not in uploads]:
+                raise final(InvalidArgumentError)(
+                    f"files: there is no file {_names(gone)} any more, and no earlier try has uploaded it."
+                )
             if missing:
                 self._upload(record, uploads, missing)
-        ids = [record.file_ids[file.key] for file in uploads]
+        ids = [record.file_ids[file.key] for file in files]
         self.push_xcoms(context, {"file_ids": ids})
         return ids
 
-    def _checked(self) -> dict[OwnFile, Upload]:
-        """Check the files, and return what opens each."""
-        files = file_list(cast("Sequence[LocalOrRemote]", self.files), "files")
+    def _checked(self, record: SeekrUploadRecord) -> tuple[list[OwnFile], dict[OwnFile, Upload]]:
+        """
+        Check the files, and return them, and what opens each that is there.
+
+        One that an earlier try has sent need not be there any more.
+        """
+        files, own = file_list(cast("Sequence[LocalOrRemote]", self.files), "files"), list[OwnFile]()
         uploads: dict[OwnFile, Upload] = {}
         for file in files:
+            sent = record.sent(file_name(file, "files"))
+            if sent is not None and not exists(file, "files"):
+                own.append(sent)
+                continue
             upload = open_file(file, "files", limit=MAX_BYTES)
             try:
                 check_type(upload.name, self.purpose)
@@ -115,12 +127,13 @@ class SeekrUploadFilesOperator(SeekrOperator):
                         check_samples(upload.name, opened, self.min_samples)
             except ValueError as e:
                 raise final(InvalidArgumentError)(f"files: {e}.") from None
-            uploads[OwnFile(upload.name, upload.size)] = upload
-        if len({file.name for file in uploads}) < len(files):
+            own.append(OwnFile(upload.name, upload.size))
+            uploads[own[-1]] = upload
+        if len({file.name for file in own}) < len(files):
             raise final(InvalidArgumentError)(
                 "files: several have the same name, so they could not be told apart at the service: rename them."
             )
-        return uploads
+        return own, uploads
 
     def _upload(self, record: SeekrUploadRecord, uploads: dict[OwnFile, Upload], missing: Sequence[OwnFile]) -> None:
         progress = UploadProgress(sum(file.size for file in missing), self.log)
@@ -129,7 +142,7 @@ class SeekrUploadFilesOperator(SeekrOperator):
         for batch in batches(missing):
             with_progress = [progress.watch(uploads[file]) for file in batch]
             endpoint = endpoints.UPLOAD_FILE if len(batch) == 1 else endpoints.UPLOAD_FILES
-            record.record_sending()
+            record.record_sending(batch)
             try:
                 answered = self.hook.request(endpoint.upload(with_progress, purpose=self.purpose))
                 ids = assign(batch, answered)
@@ -165,7 +178,7 @@ class SeekrUploadFilesOperator(SeekrOperator):
 
     # What an earlier request has stored.
 
-    def _adopt(self, record: SeekrUploadRecord, files: Sequence[OwnFile] | dict[OwnFile, Upload]) -> None:
+    def _adopt(self, record: SeekrUploadRecord, files: Sequence[OwnFile]) -> None:
         """
         Search for files that an earlier request may have stored, until all are found or would be visible.
 
@@ -277,10 +290,21 @@ class SeekrUploadRecord:
         """Record what is there before the first request."""
         self._keep(listed=list(ids))
 
-    def record_sending(self) -> None:
-        """Record, before sending, that the request may arrive without an answer."""
+    def sent(self, name: str) -> OwnFile | None:
+        """Return the file of a name that an earlier request was to store, if there was one."""
+        keys = {*self.file_ids, *(self._entry.get("sent") or ())}
+        files = [OwnFile.of(key) for key in keys]
+        return next((file for file in files if file.name == name), None)
+
+    def record_sending(self, files: Sequence[OwnFile]) -> None:
+        """Record, before sending, that the request for files may arrive without an answer."""
         now = time.time()
-        self._keep(sending=True, last_sent=now, first_sent=self._entry.get("first_sent") or now)
+        self._keep(
+            sending=True,
+            sent=[file.key for file in files],
+            last_sent=now,
+            first_sent=self._entry.get("first_sent") or now,
+        )
 
     def record_answered(self, ids: dict[str, str]) -> None:
         """Record the ids of files; what is still missing is not there."""

@@ -19,7 +19,7 @@ from airflow_provider_nugen.simulator.nugen.evaluations import Evaluations
 from airflow_provider_nugen.simulator.nugen.models import Models
 from airflow_provider_nugen.simulator.nugen.service import BASE_MODELS, BROKEN_MODEL, FROZEN_MODEL, Service
 from airflow_provider_nugen.simulator.revisions import ROUTES, V3
-from airflow_provider_nugen.simulator.world import Revision, SimulatorState
+from airflow_provider_nugen.simulator.state import Revision, SimulatorState
 
 __all__ = ["BASE_MODELS", "BROKEN_MODEL", "FROZEN_MODEL", "authorized", "nugen_router"]
 

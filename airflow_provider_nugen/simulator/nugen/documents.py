@@ -136,7 +136,7 @@ class Documents:
         try:
             items = json.loads(await file.read())
         except ValueError:
-            raise HTTPException(400, "The file is no JSON") from None
+            raise HTTPException(400, "The file is not JSON") from None
         if not isinstance(items, list) or not items:
             raise HTTPException(400, "The file must be a JSON array of questions")
         wanted = set(QUESTION_FIELDS[self.service.revision])

@@ -9,8 +9,8 @@ from fastapi import HTTPException, Request
 
 from airflow_provider_nugen.simulator.http import Kinds, check, json_object, timestamp
 from airflow_provider_nugen.simulator.revisions import NAMES, REQUEST_NAMES, WORDS
+from airflow_provider_nugen.simulator.state import Config, Revision, SimulatorState
 from airflow_provider_nugen.simulator.timeline import Job
-from airflow_provider_nugen.simulator.world import Config, Revision, SimulatorState
 
 #: Cannot be aligned: refused at once.
 FROZEN_MODEL = "nugen-frozen"

@@ -368,7 +368,7 @@ def test_the_result_of_a_success_is_no_reason() -> None:
     assert reading(jobs.UNDEPLOYMENT, {"status": "COMPLETED", "result": {"message": "done"}}).reason == ""
 
 
-def test_progress_and_estimate_are_handed_on() -> None:
+def test_progress_and_estimate_are_read() -> None:
     read = alignment(status="PROCESSING", progress=45, eta_seconds=90, estimated_completion="2026-03-05 05:16:01")
     assert (read.progress, read.eta_seconds, str(read.eta)) == (45, 90.0, "2026-03-05 05:16:01+00:00")
     read = reading(jobs.EVALUATION, {"status": "PROCESSING", "progress": "5/10 questions", "eta_seconds": 300})
@@ -387,7 +387,7 @@ def test_progress_and_estimate_are_handed_on() -> None:
     ],
     ids=lambda value: getattr(value, "key", None),
 )
-def test_a_result_has_all_fields_of_the_status_with_nulls_and_the_ids_to_hand_on(
+def test_a_result_has_all_fields_of_the_status_with_nulls_and_the_ids_to_push(
     kind: JobKind[Any], model: type[ServiceModel], ids: tuple[str, ...]
 ) -> None:
     answer = answered(kind, {"status": "completed"})

@@ -406,7 +406,7 @@ def slot(value: float, model_id: str | None = None, **fields: Any) -> dict[str, 
 
 
 @pytest.mark.parametrize(
-    ("fields", "ours", "theirs"),
+    ("fields", "of_model", "of_other"),
     [
         # Without ids: as recorded.
         ({"base_model": slot(1), "eval_model": slot(2)}, 1, 2),
@@ -429,10 +429,10 @@ def slot(value: float, model_id: str | None = None, **fields: Any) -> dict[str, 
         ({"base_model": slot(1, "m-1")}, 1, None),
     ],
 )
-def test_the_metrics_of_each_model_are_found(fields: dict[str, Any], ours: float, theirs: float | None) -> None:
+def test_the_metrics_of_each_model_are_found(fields: dict[str, Any], of_model: float, of_other: float | None) -> None:
     evaluated, other = results(**{"model_id": "m-1", "model_id_2": "m-0", **fields}).compared()
-    assert evaluated.metrics["a"] == ours
-    assert (other and other.metrics["a"]) == theirs
+    assert evaluated.metrics["a"] == of_model
+    assert (other and other.metrics["a"]) == of_other
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ with DAG(dag_id="e2e_cancel", schedule=None, catchup=False):
     align("deferred")
     align("on_worker", deferrable=False)
     align("cleared")
+    align("slow_service")
     align("kept", cancel_on_kill=False)
     align("moved")
     align("moved_unpushed", do_xcom_push=False)

@@ -186,22 +186,34 @@ class SimulatorState:
         if unknown := config.durations.keys() - DURATIONS.keys():
             raise ValueError(f"durations of unknown kinds: {', '.join(sorted(unknown))}")
         self.config = config
-        self.api_key = config.api_key
-        self.revision: Revision = config.nugen_revision
         self.jobs: dict[tuple[str, str], Job] = {}
         self.faults: list[Fault] = []
+        self._initial_faults = list(faults)
         self._requests: deque[RequestRecord] = deque(maxlen=100_000)
         self._saving = threading.Lock()
-        for fault in faults:
-            self.add_fault(fault)
         if config.state_file and config.state_file.exists():
+            self._begin()
             self._load(config.state_file)
         else:
-            for kind, ids in SEEDS.items():
-                for job_id in ids:
-                    # Older than any list is slow.
-                    self.add_job(kind, job_id, [Stage("READY")]).created -= OLD
-            self.save()
+            self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, as after the first start: what was done to it and all that was asked of it are forgotten."""
+        self._begin()
+        self.jobs.clear()
+        for kind, ids in SEEDS.items():
+            for job_id in ids:
+                # Older than any list is slow.
+                self.add_job(kind, job_id, [Stage("READY")]).created -= OLD
+        self.save()
+
+    def _begin(self) -> None:
+        self.api_key = self.config.api_key
+        self.revision: Revision = self.config.nugen_revision
+        self.clear_requests()
+        self.clear_faults()
+        for fault in self._initial_faults:
+            self.add_fault(fault)
 
     def now(self) -> float:
         """Tell the time, in epoch seconds."""
