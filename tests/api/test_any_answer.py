@@ -22,7 +22,7 @@ from airflow_provider_nugen.api.seekr import endpoints as seekr_endpoints
 from airflow_provider_nugen.api.seekr import models as seekr
 
 #: The endpoints, and the kinds of jobs, share most of their code: fewer examples for each of them.
-few_examples = settings(max_examples=settings.default.max_examples // 4)
+few_examples = settings(max_examples=settings.default.max_examples // 4)  # type: ignore[union-attr]
 
 ENDPOINTS = [e for module in (endpoints, seekr_endpoints) for e in vars(module).values() if isinstance(e, Endpoint)]
 MODELS: list[Any] = [
