@@ -12,7 +12,7 @@ MATRIX := 3.1.8 3.2.2 3.3.2
 PINS_3.1.8 := 'pydantic<2.13'
 PINS_3.2.2 := 'pydantic<2.13' fastapi==0.136.3 cadwyn==7.0.0
 
-.PHONY: help install demo docs test test-oldest test-matrix test-next test-lineage bench bench-eta bench-upload dist test-dist docs-pictures test-survival lint clean
+.PHONY: help install demo docs test test-oldest test-matrix test-next test-lineage bench bench-eta bench-start bench-upload dist test-dist docs-pictures test-survival lint clean
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ bench: .venv-bench/.installed ## Measure what a wait costs the triggerer, beside
 
 bench-upload: install ## Measure how much memory the upload of a large file takes
 	$(RUN) -m benchmarks.upload
+
+bench-start: .venv-bench/.installed ## Measure what the imports of a DAG file cost, beside those of other providers
+	.venv-bench/bin/python -m benchmarks.start
 
 bench-eta: install ## Count the polls and the delay of waits that believe the estimates of a service
 	$(RUN) -m benchmarks.eta

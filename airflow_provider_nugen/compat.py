@@ -48,6 +48,7 @@ else:
         )
 
 __all__ = [
+    "MIN_RUN_TIME",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -69,6 +70,12 @@ __all__ = [
 ]
 
 H = TypeVar("H", bound=type[Any])
+
+#: The least seconds from the trigger's begin to its event. The event lets the scheduler queue the task again;
+#: if it does so before it has read that the worker that deferred has exited, it fails the task with "state
+#: mismatch" (Airflow 3.3.2, ``scheduler_job_runner.py``: ``SCHEDULED`` is let off, ``QUEUED`` is not). On a busy
+#: machine the worker's exit and the scheduler's loop take seconds each.
+MIN_RUN_TIME = 10.0
 
 
 def with_form(hook_class: H) -> H:

@@ -6,7 +6,6 @@ Pure: conditions are text such as ``answer_relevance_mean >= 0.8`` or ``"a metri
 
 from __future__ import annotations
 
-import io
 import math
 import operator
 import re
@@ -14,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
-from rich.console import Console
-from rich.table import Table
+from airflow_provider_nugen.table import text_table
 
-from airflow_provider_nugen.api.nugen.results import ModelMetrics
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen.results import ModelMetrics
+
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -183,13 +183,7 @@ def _cell(text: str) -> str:
 
 def table(verdicts: Sequence[Verdict], model: ModelMetrics, baseline: ModelMetrics | None) -> str:
     """Return a table of the verdicts for the log, which names the models."""
-    rich = Table(*_COLUMNS)
-    for row in _rows(verdicts, baseline):
-        rich.add_row(*row)
-    console = Console(width=140, color_system=None, file=io.StringIO(), markup=False, emoji=False)
-    with console.capture() as capture:
-        console.print(rich)
-    return f"{versus(model, baseline)}\n{capture.get()}"
+    return f"{versus(model, baseline)}\n{text_table(_COLUMNS, list(_rows(verdicts, baseline)))}"
 
 
 def versus(model: ModelMetrics, baseline: ModelMetrics | None) -> str:

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from airflow.sdk import BaseOperator
 
 from airflow_provider_nugen.api.job import JobKind
-from airflow_provider_nugen.compat import TaskDeferralError, TaskDeferralTimeout
+from airflow_provider_nugen.compat import MIN_RUN_TIME, TaskDeferralError, TaskDeferralTimeout
 from airflow_provider_nugen.exceptions import InvalidArgumentError, final
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.outlets import fill_outlet_events
-from airflow_provider_nugen.triggers.job import MIN_RUN_TIME, JobTrigger
 from airflow_provider_nugen.ui import RENDERERS, Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
@@ -34,7 +33,7 @@ JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
 #: is only the backstop for a deadline that falls while no triggerer runs.
 BACKSTOP = 60.0
 #: A shorter pause is waited for on the worker: what comes back from the triggerer too soon the scheduler fails, see
-#: :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
+#: :data:`~airflow_provider_nugen.compat.MIN_RUN_TIME`.
 MIN_DEFERRAL = MIN_RUN_TIME
 #: Seconds from the first poke: a job that is expected to end within them is waited for on the worker. Starting another
 #: worker would take about as long.
@@ -297,6 +296,9 @@ class WaitsForJob(ServiceTask):
         :param method_name: the method that continues afterwards.
         :param cancel_on_kill: let the trigger cancel the jobs when a user ends the task.
         """
+        # Loaded only now, since most of what is parsed or resumed does not defer.
+        from airflow_provider_nugen.triggers.job import JobTrigger
+
         self.hook.close()
         ends = [end for end in (wait.settings.deadline, wait.settings.execution_deadline) if end is not None]
         self.defer(

@@ -80,7 +80,7 @@ TEXT = ["", " ", True, ["a"], {"a": 1}]
 SECONDS = [-1, float("nan"), float("inf"), True, "soon", None, [1]]
 FLAG = ["yes", 1, None, []]
 WHOLE = [0, -1, 1.5, True, "x", float("nan"), [1], ""]
-WORD = ["x", "", None, [], {}, 7, True]
+WORD: list[Any] = ["x", "", None, [], {}, 7, True]
 #: Wrong values by argument. What is not here is said in ``FREE``, with the reason.
 WRONG: dict[str, list[Any]] = {
     **dict.fromkeys(
@@ -116,7 +116,7 @@ WRONG: dict[str, list[Any]] = {
     **{key: [None, "", " ", 7, True, []] for key in ("nugen_conn_id", "seekr_conn_id")},
 }
 #: What is wrong elsewhere, and right here: a data job over a vector database has no files.
-RIGHT_HERE = [("SeekrCreateDataJobOperator", "file_ids", [])]
+RIGHT_HERE: list[tuple[str, str, Any]] = [("SeekrCreateDataJobOperator", "file_ids", [])]
 
 
 def parameters(cls: type[ServiceTask]) -> dict[str, inspect.Parameter]:
@@ -132,7 +132,8 @@ def parameters(cls: type[ServiceTask]) -> dict[str, inspect.Parameter]:
 
 def right(cls: type[ServiceTask]) -> dict[str, Any]:
     needed = {name for name, parameter in parameters(cls).items() if parameter.default is inspect.Parameter.empty}
-    return {name: RIGHT[name] for name in needed} | ONE_OF.get(cls.__name__, {})
+    found: dict[str, Any] = {name: RIGHT[name] for name in needed} | ONE_OF.get(cls.__name__, {})
+    return found
 
 
 class Deaf:

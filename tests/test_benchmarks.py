@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import eta, upload
+from benchmarks import eta, start, upload
 
 PROJECT = Path(__file__).parents[1]
 INTERVAL = 60.0
@@ -36,6 +36,13 @@ def test_no_estimate_delays_the_end_by_more_than_ten_intervals_or_asks_more_ofte
 def test_an_upload_takes_no_more_memory_than_is_allowed() -> None:
     measured = upload.measure(300 * 10**6)
     assert measured["peak"] - measured["before"] < upload.LIMIT
+
+
+def test_what_our_imports_cost_is_measured_beside_airflows_own(capsys: pytest.CaptureFixture[str]) -> None:
+    assert start.main(["--repeats", "1"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^\| PythonOperator +\| +\d+ +\| +\d+ +\| +1\.0 ", out, re.MULTILINE), out
+    assert re.search(r"^\| nugen and seekr +\| .* \| none +\|$", out, re.MULTILINE), out
 
 
 @pytest.mark.e2e

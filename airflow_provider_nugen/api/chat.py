@@ -8,13 +8,17 @@ What a completion says, and which errors mean that the model does not answer *ye
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING
 
 from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.errors import ApiError, ResponseError, WrongRouteError
-from airflow_provider_nugen.api.models import ServiceModel
+from airflow_provider_nugen.api.lazy import LazyModule
 from airflow_provider_nugen.api.service import Service
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api import completion
+else:
+    completion = LazyModule("airflow_provider_nugen.api.completion")
 
 #: The fields that both services take, beside those of each (source: the page of each service in the documentation).
 _FIELDS = ("model", "messages", "max_tokens", "temperature", "top_p", "top_k", "n", "tools")
@@ -23,48 +27,7 @@ _FIELDS = ("model", "messages", "max_tokens", "temperature", "top_p", "top_k", "
 _NOT_READY = re.compile(r"\bnot\b.{0,20}\b(deployed|active|ready|available|running)\b|\binactive\b", re.IGNORECASE)
 
 
-class ChatCompletion(ServiceModel):
-    """
-    What a model answered.
-
-    ``confidence_score`` (0 to 100) is there for Nugen's aligned models only; beside the choices, in the choice or in
-    its message.
-    """
-
-    what: ClassVar[str] = "chat completion"
-
-    id: str | None = None
-    model: str | None = None
-    content: str
-    finish_reason: str | None = None
-    usage: dict[str, Any] | None = None
-    confidence_score: float | None = None
-
-    @classmethod
-    def flatten(cls, payload: dict[str, Any]) -> dict[str, Any]:
-        """Take the first choice: one answer is asked for."""
-        choices = payload.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        choice = choice if isinstance(choice, Mapping) else {}
-        message = choice.get("message")
-        message = message if isinstance(message, Mapping) else {}
-        scores = (where.get("confidence_score") for where in (payload, choice, message))
-        return {
-            **payload,
-            "content": _text(message.get("content")),
-            "finish_reason": choice.get("finish_reason"),
-            "confidence_score": next((score for score in scores if score is not None), None),
-        }
-
-
-def _text(content: object) -> object:
-    """Join the text parts of a content that comes in parts."""
-    if not isinstance(content, list):
-        return content
-    return "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
-
-
-def chat_endpoint(service: Service, path: str, *fields: str) -> Endpoint[ChatCompletion]:
+def chat_endpoint(service: Service, path: str, *fields: str) -> Endpoint[completion.ChatCompletion]:
     """
     Declare the chat endpoint of a service.
 
@@ -77,7 +40,7 @@ def chat_endpoint(service: Service, path: str, *fields: str) -> Endpoint[ChatCom
         "ask model",
         "POST",
         path,
-        ChatCompletion.read,
+        completion.ChatCompletion.read,
         body={name: name for name in (*_FIELDS, *fields)},
         # The same question twice costs tokens, but changes nothing.
         idempotent=True,

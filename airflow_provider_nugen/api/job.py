@@ -13,13 +13,15 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
-from airflow_provider_nugen.api.models import Progress, ServiceModel
 from airflow_provider_nugen.api.service import Service
 
-M = TypeVar("M", bound=ServiceModel)
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.models import Progress, ServiceModel
+
+M = TypeVar("M", bound="ServiceModel")
 
 
 class JobState(StrEnum):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
@@ -82,24 +82,3 @@ class ServiceModel(BaseModel):
             if not wrong:
                 raise ValueError(f"field {problems[0]['loc'][0]!r}: {problems[0]['msg']}") from None
             flat = {name: value for name, value in flat.items() if name not in wrong}
-
-
-M = TypeVar("M", bound=ServiceModel)
-
-
-def list_of(model: type[M], key: str) -> Callable[[Any], list[M]]:
-    """Read a list that is wrapped in an object."""
-
-    def read(payload: Any) -> list[M]:
-        items = payload.get(key) if isinstance(payload, Mapping) else None
-        if not isinstance(items, list):
-            raise ValueError(f"expected a list in {key!r}")
-        # One by one, since each is read leniently: an item that cannot be read could be the one that is wanted.
-        return [model.read(item) for item in items]
-
-    return read
-
-
-def read_any(payload: object) -> object:
-    """Take any JSON, where only the HTTP status matters."""
-    return payload

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.api.safe import is_suspicious, safe_json
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.models import ServiceModel
+
+M = TypeVar("M", bound="ServiceModel")
 
 #: An answer that is nested more deeply than this is taken to be unreadable: no answer of either service is, and code
 #: that walks through it (Airflow's too) has its own, different limits.
@@ -135,3 +140,21 @@ def _field_words(item: object) -> str:
     where = ".".join(map(str, loc)) if isinstance(loc, list) else ""
     message = str(item.get("msg") or item)
     return f"{where}: {message}" if where else message
+
+
+def list_of(model: type[M], key: str) -> Callable[[Any], list[M]]:
+    """Read a list that is wrapped in an object."""
+
+    def read(payload: Any) -> list[M]:
+        items = payload.get(key) if isinstance(payload, Mapping) else None
+        if not isinstance(items, list):
+            raise ValueError(f"expected a list in {key!r}")
+        # One by one, since each is read leniently: an item that cannot be read could be the one that is wanted.
+        return [model.read(item) for item in items]
+
+    return read
+
+
+def read_any(payload: object) -> object:
+    """Take any JSON, where only the HTTP status matters."""
+    return payload

@@ -17,7 +17,6 @@ from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.exceptions import JOB_ERRORS, wait_error
-from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
 from airflow_provider_nugen.hooks.failures import explained
@@ -348,6 +347,8 @@ async def arequest(service: Service, conn_id: str, call: Call[T], *, repeat_post
     :raises ApiError: the last failure.
     """
     from tenacity import AsyncRetrying
+
+    from airflow_provider_nugen.hooks.client import AsyncClient
 
     client = AsyncClient.acquire(service, conn_id)
     try:

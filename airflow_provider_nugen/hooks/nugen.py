@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nugen.api.chat import ChatCompletion
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
     ResponseError,
@@ -15,23 +14,7 @@ from airflow_provider_nugen.api.errors import (
     UnreadableResponseError,
 )
 from airflow_provider_nugen.api.nugen import endpoints
-from airflow_provider_nugen.api.nugen.models import (
-    AlignmentStatus,
-    BaseModelInfo,
-    BenchmarkStatus,
-    CreateAlignmentResponse,
-    CreateBenchmarkResponse,
-    CreateEvaluationResponse,
-    DocumentStatus,
-    EvaluationStatus,
-    ListedBenchmark,
-    ListedDocument,
-    ListedEvaluation,
-    TaskStatus,
-)
-from airflow_provider_nugen.api.nugen.results import EvaluationResults
 from airflow_provider_nugen.api.nugen.service import NUGEN
-from airflow_provider_nugen.api.nugen.uploads import UploadedDocument
 from airflow_provider_nugen.api.service import AUTO
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
@@ -39,6 +22,25 @@ from airflow_provider_nugen.hooks.methods import Pages, asends, sends
 from airflow_provider_nugen.hooks.uploads import benchmark_to_upload, file_to_upload
 
 _EVALUATIONS = Pages(100, "evaluation_id")
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.completion import ChatCompletion
+    from airflow_provider_nugen.api.nugen.models import (
+        AlignmentStatus,
+        BaseModelInfo,
+        BenchmarkStatus,
+        CreateAlignmentResponse,
+        CreateBenchmarkResponse,
+        CreateEvaluationResponse,
+        DocumentStatus,
+        EvaluationStatus,
+        ListedBenchmark,
+        ListedDocument,
+        ListedEvaluation,
+        TaskStatus,
+    )
+    from airflow_provider_nugen.api.nugen.results import EvaluationResults
+    from airflow_provider_nugen.api.nugen.uploads import UploadedDocument
 
 
 @with_form

@@ -4,22 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_provider_nugen.api.chat import ChatCompletion
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.api.seekr.models import (
-    AlignmentJob,
-    AlignmentJobCreated,
-    CreateDeploymentResponse,
-    CreateFineTuneResponse,
-    DataJob,
-    DataJobCreated,
-    Deployment,
-    File,
-    FineTune,
-)
 from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.base import ServiceHook
@@ -29,6 +17,20 @@ from airflow_provider_nugen.hooks.uploads import file_to_upload
 _FILES = Pages(endpoints.FILES_PAGE, "id")
 _DATA_JOBS = Pages(100, "id")
 _DEPLOYMENTS = Pages(1000, "id")
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.completion import ChatCompletion
+    from airflow_provider_nugen.api.seekr.models import (
+        AlignmentJob,
+        AlignmentJobCreated,
+        CreateDeploymentResponse,
+        CreateFineTuneResponse,
+        DataJob,
+        DataJobCreated,
+        Deployment,
+        File,
+        FineTune,
+    )
 
 
 @with_form

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider_nugen.api.chat import ChatCompletion, is_not_ready
+from airflow_provider_nugen.api.chat import is_not_ready
 from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, retry_after_seconds
 from airflow_provider_nugen.api.safe import safe_text
@@ -27,6 +27,8 @@ from airflow_provider_nugen.tasks import check_flags, seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_provider_nugen.api.completion import ChatCompletion
 
 #: For this many seconds a model that the service does not find may be one that it does not find yet.
 NOT_FOUND_GRACE = 60.0

@@ -35,11 +35,14 @@ class TaskIdentity:
     All retries share ``max_tries``, as the database has it; clearing the task raises it. The ``retries`` of the DAG
     file play no part, since they can be edited between two tries.
 
+    A task that starts several jobs has one identity for each.
+
     :param context: the context of the running task.
+    :param item: which of several jobs, from 0; ``None`` for a task of one job.
     :param task_id: another task of the same run, whose jobs are searched for; default: the running one.
     """
 
-    def __init__(self, context: Context, task_id: str | None = None) -> None:
+    def __init__(self, context: Context, item: int | None = None, *, task_id: str | None = None) -> None:
         ti = context["ti"]
         task_id = task_id or ti.task_id
         run = context.get("dag_run")
@@ -61,6 +64,9 @@ class TaskIdentity:
         origin = due if self.survives_clear else started
         microseconds = None if origin is None else int(origin.timestamp() * 1_000_000)
         kin = [ti.dag_id, ti.run_id, task_id, ti.map_index, self.loop_index]
+        self._item = item
+        if item is not None:
+            kin.append(item)
         #: The same whatever becomes of the run, but also in another Airflow that has a run of this id.
         self.kin_key = _digest(kin, 10)
         #: The same before and after a clear, as long as the run is not started again by it.
@@ -83,7 +89,8 @@ class TaskIdentity:
     @property
     def store_key(self) -> str:
         """Where the record is kept: all iterations of a loop share one store."""
-        return STORE_KEY if self.loop_index is None else f"{STORE_KEY}.{self.loop_index}"
+        loop = "" if self.loop_index is None else f".{self.loop_index}"
+        return f"{STORE_KEY}{loop}" if self._item is None else f"{STORE_KEY}{loop}.item-{self._item}"
 
     def wrote(self, entry: Mapping[str, Any]) -> bool:
         """Decide whether a stored record is of a try that shares its job with this one."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
-from airflow_provider_nugen.api.nugen.models import TaskStatus
 from airflow_provider_nugen.api.submission import GuardedCall
 from airflow_provider_nugen.exceptions import (
     NotReadyError,
@@ -24,6 +23,8 @@ from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_provider_nugen.api.nugen.models import TaskStatus
 
 
 class TurnError(Exception):

@@ -19,7 +19,6 @@ from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVISIONS
 from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
-from airflow_provider_nugen.api.nugen.results import EvaluationResults
 from airflow_provider_nugen.api.nugen.uploads import existing_document_id
 from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.exceptions import (
@@ -46,6 +45,7 @@ from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_nugen.api.nugen.results import EvaluationResults
     from airflow_provider_nugen.operators.base import ListArg, TextArg
 
 
@@ -379,6 +379,11 @@ class CreateAlignmentOperator(NugenStartOperator):
     alignment again after a crash. With a name of your own it is guaranteed on Airflow 3.3 and later, except that the
     task fails and lists the candidates when a crash came between sending and the answer.
 
+    ``base_model``, ``name``, ``benchmark_id``, ``description`` and ``workflow_id`` may be lists, and ``document_ids`` a
+    list of lists: then one task starts, and waits for, one alignment per item, each as above; what is not a list is the
+    same for all. The task ends with the first that cannot be started, or when all are over; it fails if one of them
+    failed, and a retry starts only those anew. The XComs are lists: ``alignment_ids``, ``model_ids``.
+
     XComs: ``return_value`` and ``alignment_id``; with ``wait_for_completion`` those of the sensor.
 
     :param base_model: the model to align.
@@ -395,6 +400,8 @@ class CreateAlignmentOperator(NugenStartOperator):
     #: Revision C's list of base models takes a limit, whose default is not known. A shorter list is taken to be whole:
     #: no list of the service is known to be cut at fewer items.
     whole_list = 10
+    item_arguments = ("name", "base_model", "document_ids", "benchmark_id", "description", "workflow_id")
+    list_values = ("document_ids",)
     template_fields: Sequence[str] = (
         "name",
         "base_model",
@@ -409,12 +416,12 @@ class CreateAlignmentOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        base_model: TextArg,
-        document_ids: ListArg,
-        name: TextArg | None = None,
-        benchmark_id: TextArg | None = None,
-        description: TextArg | None = None,
-        workflow_id: TextArg | None = None,
+        base_model: ListArg,
+        document_ids: ListArg | Sequence[Sequence[str]],
+        name: ListArg | None = None,
+        benchmark_id: ListArg | None = None,
+        description: ListArg | None = None,
+        workflow_id: ListArg | None = None,
         wait_for: Literal["alignment", "evaluation"] = "alignment",
         **kwargs: Any,
     ) -> None:
@@ -504,6 +511,11 @@ class CreateEvaluationOperator(NugenStartOperator):
     what an evaluation compares, so a comparison is not adopted either. An evaluation of the same model and benchmark
     that somebody else started in the same two minutes can be taken for the task's own.
 
+    ``model_id``, ``benchmark_id``, ``model_id_2`` and ``name`` may be lists: then one task starts, and waits for, one
+    evaluation per item, each as above; what is not a list is the same for all. The task ends with the first that cannot
+    be started, or when all are over; it fails if one of them failed, and a retry starts only those anew (Airflow 3.3
+    and later). The XComs are the lists ``evaluation_ids`` and ``model_ids``.
+
     XComs: ``return_value``, ``evaluation_id`` and ``model_id``.
 
     :param model_id: the model.
@@ -515,6 +527,7 @@ class CreateEvaluationOperator(NugenStartOperator):
     """
 
     submission = submissions.EVALUATION
+    item_arguments = ("model_id", "benchmark_id", "model_id_2", "name")
     template_fields: Sequence[str] = (
         "model_id",
         "benchmark_id",
@@ -528,11 +541,11 @@ class CreateEvaluationOperator(NugenStartOperator):
     def __init__(
         self,
         *,
-        model_id: TextArg,
-        benchmark_id: TextArg,
-        model_id_2: TextArg | None = None,
+        model_id: ListArg,
+        benchmark_id: ListArg,
+        model_id_2: ListArg | None = None,
         custom_metrics: Mapping[str, Any] | Sequence[Any] | XComArg | None = None,
-        name: TextArg | None = None,
+        name: ListArg | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -561,7 +574,9 @@ class CreateEvaluationOperator(NugenStartOperator):
         }
 
     def extra_xcoms(self) -> dict[str, Any]:
-        """Return the model, too."""
+        """Return the model, too; for several evaluations the list of their models."""
+        if self.is_many:
+            return {"model_ids": [one_id(one.model_id, "model_id") for one in self.items()]}
         return {"model_id": one_id(self.model_id, "model_id")}
 
 

@@ -16,7 +16,7 @@ from airflow_provider_nugen.exceptions import JOB_ERRORS, ProviderError, wait_er
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
-from airflow_provider_nugen.tasks import WaitsForJob, check_flags, seconds
+from airflow_provider_nugen.tasks import WaitsForJob, check_flags, job_ids, seconds
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
@@ -102,7 +102,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
         self.on_changed_inputs = on_changed_inputs
         #: What cancels the job when the task is killed; made ready before, since a signal handler cannot ask Airflow
         #: for a connection.
-        self._cancel_target: tuple[ServiceHook, JobKind[Any], str | list[str]] | None = None
+        self._cancel_target: tuple[ServiceHook, JobKind[Any], list[str]] | None = None
         self._killed = False
         self._job_id: str | list[str] | None = None
 
@@ -121,15 +121,38 @@ class StartOperator(WaitsForJob, ServiceOperator):
         """Return what is pushed beside the job's id."""
         return {}
 
+    def start_all(self, context: Context) -> str | list[str]:
+        """
+        Start the job, or all jobs of a list; see :meth:`start`.
+
+        :return: its id; for a list of jobs the list of their ids.
+        """
+        return self.start(context)
+
+    @property
+    def is_many(self) -> bool:
+        """Whether the arguments, rendered, are those of a list of jobs."""
+        return False
+
+    @property
+    def id_key(self) -> str:
+        """The XCom that the job's id is pushed as; that of several jobs holds their list."""
+        return f"{self.kind.id_name}s" if self.is_many else self.kind.id_name
+
     def execute(self, context: Context) -> Any:
         """Start the job or adopt it, push its id, and wait for it if so told."""
-        job_id = self.start(context)
-        ids = self.push_xcoms(context, {self.kind.id_name: job_id, **self.extra_xcoms()})
+        job_id = self.start_all(context)
+        ids = self.push_xcoms(context, {self.id_key: job_id, **self.extra_xcoms()})
         return self.wait(context, job_id) if self.wait_for_completion else ids
 
-    def job_record(self, context: Context) -> JobRecord:
-        """Read what is known of the job of this task."""
-        return JobRecord(TaskIdentity(context), context, adopt=self.on_clear == "adopt")
+    def job_record(self, context: Context, item: int | None = None) -> JobRecord:
+        """
+        Read what is known of the job of this task.
+
+        :param context: the context of the running task.
+        :param item: which of several jobs, from 0; ``None`` for a task of one job.
+        """
+        return JobRecord(TaskIdentity(context, item), context, adopt=self.on_clear == "adopt")
 
     def arguments_text(self) -> str:
         """Return the rendered arguments as text that is equal for equal arguments."""
@@ -141,7 +164,9 @@ class StartOperator(WaitsForJob, ServiceOperator):
     def job_id(self, context: Context) -> object:
         """Return the job that is waited for; after deferring, the one that was pushed before."""
         ti = context["ti"]
-        return self._job_id or ti.xcom_pull(task_ids=ti.task_id, key=self.kind.id_name, map_indexes=ti.map_index)
+        if self._job_id is not None:
+            return self._job_id
+        return ti.xcom_pull(task_ids=ti.task_id, key=self.id_key, map_indexes=ti.map_index)
 
     def wait(
         self,
@@ -154,19 +179,19 @@ class StartOperator(WaitsForJob, ServiceOperator):
         Wait for the job, here or in the triggerer.
 
         :param context: the context of the running task.
-        :param job_id: the job, or several.
+        :param job_id: the job, or a list of jobs.
         :param kind: the kind of job, if not :attr:`kind`.
         :param method_name: the method that continues afterwards, if it waits in the triggerer.
         """
         self._job_id = job_id
         kind, now = kind or self.kind, time.time()
-        wait = self.begin(
-            kind,
-            job_id,
-            self.wait_settings(now),
-            {"began": now, "status": self.job_record(context).status},
-        )
-        self._get_ready_to_kill(kind, job_id)
+        stored: dict[str, Any] = {"began": now}
+        if isinstance(job_id, str):
+            stored["status"] = self.job_record(context).status
+        else:
+            stored["jobs"] = [{"status": self.job_record(context, item).status} for item in range(len(job_id))]
+        wait = self.begin(kind, job_id, self.wait_settings(now), stored)
+        self._get_ready_to_kill(kind, *([job_id] if isinstance(job_id, str) else job_id))
         if self._killed:
             self.on_kill()  # was called before there was a job to cancel
         with self.session():
@@ -178,7 +203,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
             if result is not None:
                 return self.finish(kind, result, context)
             # Also with do_xcom_push=False, which is about results: whoever resumes or cancels the wait needs the id.
-            context["ti"].xcom_push(key=kind.id_name, value=job_id)
+            context["ti"].xcom_push(key=f"{kind.id_name}s" if wait.is_many else kind.id_name, value=job_id)
             # From here on the wait continues in the triggerer, and what ends the task there cancels the job there.
             self._cancel_target = None
             self.defer_to(wait, method_name, cancel_on_kill=self.cancel_on_kill)
@@ -203,12 +228,25 @@ class StartOperator(WaitsForJob, ServiceOperator):
         """End the task. A retry polls the job to see whether to continue with it."""
         self._cancel_target = None
         if result.outcome in (Outcome.TIMEOUT, Outcome.EXECUTION_TIMEOUT) and self.cancel_on_timeout:
-            self._cancel(self.hook, kind, str(self.job_id(context)))
-        status = result.result
-        if result.outcome is not Outcome.SUCCEEDED and isinstance(status, dict):
-            has_failed = status.get("state") in (FAILED, CANCELLED)
-            self.job_record(context).record_status(str(status.get("status")), has_failed=has_failed)
+            self._cancel(self.hook, kind, self._not_over(kind, result, context))
+        if result.outcome is not Outcome.SUCCEEDED:
+            many = isinstance(result.result, list)
+            statuses: list[Any] = result.result if isinstance(result.result, list) else [result.result]
+            for item, status in enumerate(statuses):
+                if isinstance(status, dict):
+                    has_failed = status.get("state") in (FAILED, CANCELLED)
+                    self.job_record(context, item if many else None).record_status(
+                        str(status.get("status")), has_failed=has_failed
+                    )
         return super().finish(kind, result, context)
+
+    def _not_over(self, kind: JobKind[Any], result: WaitResult, context: Context) -> list[str]:
+        """Return the jobs whose end the wait has not seen."""
+        ids = job_ids(self.job_id(context), kind.id_name)
+        if isinstance(ids, str):
+            return [ids]
+        statuses = result.result if isinstance(result.result, list) else [None] * len(ids)
+        return [job_id for job_id, status in zip(ids, statuses, strict=True) if status is None]
 
     def failure(self, kind: JobKind[Any], result: WaitResult, job_id: str | list[str]) -> BaseException:
         """Return the exception that ends the task: retryable unless the service refuses the question."""
@@ -218,13 +256,13 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
     # Cancelling.
 
-    def _get_ready_to_kill(self, kind: JobKind[Any], job_id: str | list[str]) -> None:
+    def _get_ready_to_kill(self, kind: JobKind[Any], *ids: str) -> None:
         hook = self.hook_class(self.conn_id)
         try:
             hook.settings  # noqa: B018  # read now, while Airflow can be asked
         except ApiError:
             return  # the wait itself will say so
-        self._cancel_target = hook, kind, job_id
+        self._cancel_target = hook, kind, list(ids)
 
     def on_kill(self) -> None:
         """Cancel the job that is waited for, if so told and the service can; send nothing more that starts one."""
@@ -237,18 +275,19 @@ class StartOperator(WaitsForJob, ServiceOperator):
         if self.cancel_on_timeout if timed_out else self.cancel_on_kill:
             self._cancel(*target)
 
-    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], job_id: str | list[str]) -> None:
-        subject = kind.subject(job_id)
-        if kind.cancel is None:
-            self.log.warning("%s cannot cancel: %s continues, and may be billed.", kind.service.name, subject)
-            return
-        try:
-            with hook:
-                hook.request(kind.cancel.call(**{kind.id_name: job_id}))
-        except ApiError as e:
-            self.log.error("%s could not be cancelled, and may continue: %s", subject, e)
-        else:
-            self.log.info("Cancelled %s.", subject)
+    def _cancel(self, hook: ServiceHook, kind: JobKind[Any], ids: list[str]) -> None:
+        for job_id in ids:
+            subject = kind.subject(job_id)
+            if kind.cancel is None:
+                self.log.warning("%s cannot cancel: %s continues, and may be billed.", kind.service.name, subject)
+                continue
+            try:
+                with hook:
+                    hook.request(kind.cancel.call(**{kind.id_name: job_id}))
+            except ApiError as e:
+                self.log.error("%s could not be cancelled, and may continue: %s", subject, e)
+            else:
+                self.log.info("Cancelled %s.", subject)
 
     def failed(self, error: ApiError) -> ProviderError:
         """Build the exception that ends the task; what a killed task did not send, a retry may send."""

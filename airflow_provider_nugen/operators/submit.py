@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError
@@ -42,18 +42,22 @@ class Attempt:
     """
     One try to start a job.
 
+    :param one: the operator with the arguments of this one job.
     :param identity: the task.
     :param record: what is known of its job.
     :param inputs: what is submitted, by the names of the endpoint's fields.
     :param inputs_text: the rendered arguments, as text that is equal for equal arguments.
     :param generated: the job's name is generated.
+    :param siblings: the jobs of the same task for its other items: none of them is this one's.
     """
 
+    one: SubmitOperator
     identity: TaskIdentity
     record: JobRecord
     inputs: dict[str, Any]
     inputs_text: str
     generated: bool
+    siblings: Sequence[str] = ()
 
     @property
     def has_changed(self) -> bool:
@@ -75,6 +79,10 @@ class SubmitOperator(StartOperator):
     """
 
     submission: Submission[Any]
+    #: The arguments that may be lists of values, for as many jobs; that of the value is a list itself for those in
+    #: :attr:`list_values`.
+    item_arguments: ClassVar[Sequence[str]] = ()
+    list_values: ClassVar[Collection[str]] = ()
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -95,25 +103,86 @@ class SubmitOperator(StartOperator):
 
     # Starting.
 
+    @property
+    def is_many(self) -> bool:
+        """Whether one of the arguments is a list of values, for as many jobs."""
+        return bool(self._lists())
+
+    def _lists(self) -> dict[str, Sequence[Any]]:
+        """Return the arguments that have a value for each of several jobs."""
+        values = {name: getattr(self, name) for name in self.item_arguments}
+        return {
+            name: value
+            for name, value in values.items()
+            if _is_list(value) and (name not in self.list_values or any(map(_is_list, value)))
+        }
+
+    def items(self) -> list[Self]:
+        """
+        Return the operator once for each of several jobs, with the arguments of that job.
+
+        :raises InvalidArgumentError: if two lists are not of the same length.
+        """
+        lists = self._lists()
+        lengths = {name: len(values) for name, values in lists.items()}
+        if len(set(lengths.values())) > 1:
+            raise invalid(f"The lists {lengths} must have the same length: a value for each job.")
+        items = [self.prepare_for_execution() for _ in range(max(lengths.values(), default=0))]
+        for name, values in lists.items():
+            for item, value in zip(items, values, strict=True):
+                setattr(item, name, value)
+        return items
+
     def start(self, context: Context) -> str:
         """Start the job, unless an earlier try has started it already; see :meth:`.StartOperator.start`."""
         # Wrong, it would end a wait for what is paid for by then.
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         try:
             with self.session():
-                return self._start(self._attempt(context))
+                return self._start(self._attempt(context, self))
         except ApiError as e:
             raise self.failed(e) from None
 
-    def _attempt(self, context: Context) -> Attempt:
-        identity, record, inputs = TaskIdentity(context), self.job_record(context), self.inputs()
+    def start_all(self, context: Context) -> str | list[str]:
+        """Start the job, or one job of a list after the other until one cannot be started."""
+        if not self.is_many:
+            return self.start(context)
+        seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
+        try:
+            with self.session():
+                return self._start_many(context)
+        except ApiError as e:
+            raise self.failed(e) from None
+
+    def _start_many(self, context: Context) -> list[str]:
+        # All arguments are checked before anything is paid.
+        attempts = [self._attempt(context, one, item) for item, one in enumerate(self.items())]
+        ids: list[str] = []
+        for item, attempt in enumerate(attempts):
+            later = [other.record.job_id for other in attempts[item + 1 :]]
+            attempt.siblings = [*ids, *filter(None, later)]
+            try:
+                ids.append(self._start(attempt))
+            except (ApiError, ProviderError):
+                self.log.warning(
+                    "Item %d of %d could not be started. Started before it: %s. They continue; a retry goes on with "
+                    "them on Airflow 3.3 and later.",
+                    item,
+                    len(attempts),
+                    ", ".join(map(repr, ids)) or "none",
+                )
+                raise
+        return ids
+
+    def _attempt(self, context: Context, one: SubmitOperator, item: int | None = None) -> Attempt:
+        identity, record, inputs = TaskIdentity(context, item), self.job_record(context, item), one.inputs()
         name = self.submission.name
         generated = name is not None and inputs.get(name) is None
         if name is not None and generated:
             inputs[name] = identity.name(record.key)[: self.submission.max_name]
         try:
             same_inputs_key(inputs)  # can be sent
-            return Attempt(identity, record, inputs, self.arguments_text(), generated)
+            return Attempt(one, identity, record, inputs, one.arguments_text(), generated)
         except (TypeError, ValueError) as e:
             raise invalid(f"The arguments of {self.task_id!r} cannot be sent as JSON: {e}.") from None
 
@@ -123,9 +192,9 @@ class SubmitOperator(StartOperator):
             return adopted
         if record.may_have_sent and (found := self._find_and_adopt(attempt)):
             return found
-        uploads = [replace(upload, open=_opened_later(upload)) for upload in self.uploads()]
+        uploads = [replace(upload, open=_opened_later(upload)) for upload in attempt.one.uploads()]
         call = self.submission.create.upload(uploads, **attempt.inputs)
-        self.check_before_paying()
+        attempt.one.check_before_paying()
         self._deal_with_earlier_jobs(attempt)
         listed, now = (None, None) if attempt.generated else self._list_before_sending(attempt)
         read_at = time.time()
@@ -263,7 +332,7 @@ class SubmitOperator(StartOperator):
             kin_key=record.kin_key,
             sent=sent or record.sent,
             not_before=begin,
-            previous_job_ids=record.previous_job_ids,
+            previous_job_ids=[*record.previous_job_ids, *attempt.siblings],
             kind=self.kind,
         )
 
@@ -384,6 +453,10 @@ class SubmitOperator(StartOperator):
             self.log.error("%s could not be cancelled, and may continue: %s", self.kind.subject(job_id), e)
         else:
             self.log.warning("Cancelled %s.", self.kind.subject(job_id))
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
 
 
 def _opened_later(upload: Upload) -> Any:

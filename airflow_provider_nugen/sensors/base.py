@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 #: Where a sensor in reschedule mode keeps what it knows between two pokes (Airflow 3.3 and later).
 STATE_KEY = "airflow_provider_nugen.wait"
 #: The least seconds until a rescheduled sensor is due again: the scheduler fails a task that is queued again before
-#: it has read that the worker before has exited; see :data:`~airflow_provider_nugen.triggers.job.MIN_RUN_TIME`.
+#: it has read that the worker before has exited; see :data:`~airflow_provider_nugen.compat.MIN_RUN_TIME`.
 MIN_RESCHEDULE = 10.0
 
 #: How a wait without success ends the task; asking again can help only where the status could not be read.

@@ -13,7 +13,7 @@ from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.safe import safe_json
-from airflow_provider_nugen.compat import is_still_deferred, on_kill_timeout
+from airflow_provider_nugen.compat import MIN_RUN_TIME, is_still_deferred, on_kill_timeout
 from airflow_provider_nugen.hooks.base import arequest
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.metrics import TRIGGERER
@@ -23,11 +23,6 @@ from airflow_provider_nugen.waiting.state import WaitSettings
 from airflow_provider_nugen.waiting.wait import JobWait
 from airflow_provider_nugen.waiting.waiter import Waiter
 
-#: The least seconds from the trigger's begin to its event. The event lets the scheduler queue the task
-#: again; if it does so before it has read that the worker that deferred has exited, it fails the task with "state
-#: mismatch" (Airflow 3.3.2, ``scheduler_job_runner.py``: ``SCHEDULED`` is let off, ``QUEUED`` is not). On a busy
-#: machine the worker's exit and the scheduler's loop take seconds each.
-MIN_RUN_TIME = 10.0
 #: How long to poll a job before it is cancelled, in seconds: Airflow gives ``on_kill`` half a minute by default.
 POLL_BEFORE_CANCEL = 10.0
 #: What is left of the time that Airflow gives ``on_kill``, in seconds, to log what became of it.

@@ -6,16 +6,18 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.job import JobKind
-from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.waiting.progress import timestamp
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult, cut
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 from airflow_provider_nugen.waiting.waiter import Waiter
 
-M = TypeVar("M", bound=ServiceModel)
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.models import ServiceModel
+
+M = TypeVar("M", bound="ServiceModel")
 
 #: What ends a wait for several jobs when they ended differently: the first of these that is among their outcomes. What
 #: a retry cannot help comes before what it can.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
@@ -24,14 +24,16 @@ from airflow_provider_nugen.api.errors import (
     retry_after_seconds,
 )
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED, Described, JobStatus
-from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.waiting import schedule
 from airflow_provider_nugen.waiting.outcome import JobOutcome
 from airflow_provider_nugen.waiting.progress import changes, duration, timestamp
 from airflow_provider_nugen.waiting.result import Decision, LogMessage, Outcome
 
-M = TypeVar("M", bound=ServiceModel)
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.models import ServiceModel
+
+M = TypeVar("M", bound="ServiceModel")
 
 #: A wait gives up when this many polls in a row have failed ...
 MAX_FAILURES = 10

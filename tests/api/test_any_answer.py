@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_nugen.api import errors
-from airflow_provider_nugen.api.chat import ChatCompletion
+from airflow_provider_nugen.api.completion import ChatCompletion
 from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.job import JobState
 from airflow_provider_nugen.api.nugen import endpoints, models

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.api.chat import ChatCompletion, is_not_ready
+from airflow_provider_nugen.api.chat import is_not_ready
+from airflow_provider_nugen.api.completion import ChatCompletion
 from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.errors import ApiError, CertificateError, InvalidInputError, TransportError
 from airflow_provider_nugen.api.nugen.endpoints import CHAT_COMPLETION as NUGEN

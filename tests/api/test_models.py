@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from airflow_provider_nugen.api.models import Progress, ServiceModel, Timestamp, read_any
+from airflow_provider_nugen.api.models import Progress, ServiceModel, Timestamp
 from airflow_provider_nugen.api.nugen.models import AlignmentStatus
+from airflow_provider_nugen.api.response import read_any
 
 
 class Parcel(ServiceModel):

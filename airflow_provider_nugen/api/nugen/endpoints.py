@@ -8,11 +8,20 @@ same paths.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_nugen.api.chat import chat_endpoint
 from airflow_provider_nugen.api.endpoint import Endpoint, per_revision
-from airflow_provider_nugen.api.models import list_of
-from airflow_provider_nugen.api.nugen import models, results, uploads
+from airflow_provider_nugen.api.lazy import LazyModule
+from airflow_provider_nugen.api.nugen import uploads
 from airflow_provider_nugen.api.nugen.service import NUGEN
+from airflow_provider_nugen.api.response import list_of
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen import models, results
+else:
+    models = LazyModule("airflow_provider_nugen.api.nugen.models")
+    results = LazyModule("airflow_provider_nugen.api.nugen.results")
 
 _V3 = "/api/v3"
 _NEW_DOCUMENT = (

@@ -7,17 +7,20 @@ Every word and rule is in ``docs/nugen-api.rst``, "Status words" and "Shapes".
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobState, JobStatus, Lookup
 from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.nugen.documents import describe, find_listed
-from airflow_provider_nugen.api.nugen.models import (
-    AlignmentStatus,
-    BenchmarkStatus,
-    DocumentStatus,
-    EvaluationStatus,
-    TaskStatus,
-)
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen.models import (
+        AlignmentStatus,
+        BenchmarkStatus,
+        DocumentStatus,
+        EvaluationStatus,
+        TaskStatus,
+    )
 
 
 def _read_alignment(answer: AlignmentStatus, job_status: JobStatus, previous: str | None) -> JobStatus:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED
-from airflow_provider_nugen.api.nugen import endpoints, jobs, models
+from airflow_provider_nugen.api.nugen import endpoints, jobs
 from airflow_provider_nugen.api.submission import ListedJob, Submission
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen import models
 
 
 def _alignments(answer: list[models.AlignmentStatus]) -> list[ListedJob]:

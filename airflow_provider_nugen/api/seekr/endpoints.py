@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from airflow_provider_nugen.api.chat import chat_endpoint
 from airflow_provider_nugen.api.endpoint import Endpoint
-from airflow_provider_nugen.api.models import list_of, read_any
-from airflow_provider_nugen.api.seekr import models
+from airflow_provider_nugen.api.lazy import LazyModule
+from airflow_provider_nugen.api.response import list_of, read_any
 from airflow_provider_nugen.api.seekr.service import SEEKR
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.seekr import models
+else:
+    models = LazyModule("airflow_provider_nugen.api.seekr.models")
 
 _V1 = "/v1/flow"
 

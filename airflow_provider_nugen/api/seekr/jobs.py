@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, RUNNING, SUCCEEDED, JobKind, JobStatus, Supplement
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob, Deployment, FineTune
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.seekr.models import AlignmentJob, DataJob, Deployment, FineTune
 
 
 def _read_job(answer: AlignmentJob, job_status: JobStatus, previous: str | None) -> JobStatus:

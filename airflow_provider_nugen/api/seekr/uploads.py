@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from airflow_provider_nugen.api.seekr.models import File
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.seekr.models import File
+
 
 _TRAINING = ("jsonl", "parquet", "pt")
 #: The purposes, and the types of file that each takes.

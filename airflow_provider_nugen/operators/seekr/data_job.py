@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError
-from airflow_provider_nugen.api.seekr import endpoints, jobs, models, submissions
+from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.api.submission import GuardedCall
 from airflow_provider_nugen.exceptions import ServiceUnreachableError
 from airflow_provider_nugen.operators.base import id_list, invalid, one_id, text
@@ -17,6 +17,7 @@ from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_nugen.api.seekr import models
     from airflow_provider_nugen.operators.base import ListArg, TextArg
 
 #: Characters of a data job's name at the most.

@@ -211,7 +211,7 @@ class SeekrDemoteDeploymentOperator(SeekrOperator, StartOperator):
         known = [pushed] if isinstance(pushed, str) else []
         if not known and _never_ran(context, created_by):
             return []
-        key, found = TaskIdentity(context, created_by).task_key, JobList()
+        key, found = TaskIdentity(context, task_id=created_by).task_key, JobList()
         nameless: list[ListedJob] = []
         for delay in (0.0,) if known else self.lookup_delays:
             time.sleep(delay)

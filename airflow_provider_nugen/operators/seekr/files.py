@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from airflow_provider_nugen.api.endpoint import Upload
 from airflow_provider_nugen.api.errors import ApiError, ResponseError
 from airflow_provider_nugen.api.seekr import endpoints
-from airflow_provider_nugen.api.seekr.models import File
 from airflow_provider_nugen.api.seekr.uploads import (
     CLOCK_SKEW,
     MAX_BYTES,
@@ -32,6 +31,8 @@ from airflow_provider_nugen.operators.upload_progress import UploadProgress
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_provider_nugen.api.seekr.models import File
 
 #: Where the task state store keeps what was uploaded (Airflow 3.3 and later).
 STORE_KEY = "airflow_provider_nugen.files"
