@@ -257,6 +257,8 @@ def _airflow(home: Path, simulator: SimulatorServer, reporter: DemoReporter) -> 
             "nugen_default": {"conn_type": "nugen", **access},
             "seekr_default": {"conn_type": "seekr", **access, "extra": {"team_id": "team-demo"}},
         },
+        # Also for the events of assets the scheduler makes runs only then.
+        config={"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"},
         say=lambda text: reporter.say("airflow", text),
     )
 
