@@ -12,7 +12,6 @@ from airflow.sdk import BaseHook
 from airflow_provider_nugen.api.endpoint import Call, Endpoint
 from airflow_provider_nugen.api.errors import ApiError, TransientResponseError, retry_after_seconds
 from airflow_provider_nugen.api.job import JobKind
-from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
@@ -34,10 +33,11 @@ if TYPE_CHECKING:
 
     from tenacity import RetryCallState
 
+    from airflow_provider_nugen.api.models import ServiceModel
     from airflow_provider_nugen.hooks.sync_transport import SyncTransport
 
 T = TypeVar("T")
-M = TypeVar("M", bound=ServiceModel)
+M = TypeVar("M", bound="ServiceModel")
 
 
 class LogTarget(Protocol):

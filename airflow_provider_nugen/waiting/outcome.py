@@ -6,15 +6,17 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import CANCELLED, SUCCEEDED, JobKind, JobStatus
-from airflow_provider_nugen.api.models import ServiceModel
 from airflow_provider_nugen.waiting.result import Decision, LogMessage, Outcome, WaitResult, cut
 from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
 
-M = TypeVar("M", bound=ServiceModel)
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.models import ServiceModel
+
+M = TypeVar("M", bound="ServiceModel")
 
 #: The most characters of the service's reason in a message.
 MAX_REASON = 10_000

@@ -9,10 +9,12 @@ Pure: no Airflow, no I/O.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.job import SUCCEEDED, Described
-from airflow_provider_nugen.api.nugen.models import DocumentStatus, ListedDocument
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.api.nugen.models import DocumentStatus, ListedDocument
 
 
 def is_ready(item: object) -> bool:
@@ -48,6 +50,8 @@ def find_listed(listed: list[ListedDocument], ids: Set[str], name: str | None) -
         found = [item for item in listed if item.filename == name]
     if len(found) != 1 or not found[0].status:
         return None
+    from airflow_provider_nugen.api.nugen.models import DocumentStatus  # not loaded by a DAG file
+
     return DocumentStatus(status=found[0].status, document_id=found[0].document_id)
 
 
