@@ -13,6 +13,7 @@ from airflow_provider_nugen.api.chat import is_not_ready
 from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, retry_after_seconds
 from airflow_provider_nugen.api.safe import safe_text
+from airflow_provider_nugen.arguments import check_flags, seconds
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
     NotReadyError,
@@ -23,7 +24,6 @@ from airflow_provider_nugen.expectations import Expectation, shortfall
 from airflow_provider_nugen.operators.base import ServiceOperator, invalid, text
 from airflow_provider_nugen.operators.scalars import number, whole_number
 from airflow_provider_nugen.table import text_table
-from airflow_provider_nugen.tasks import check_flags, seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.arguments import check_flags, seconds
 from airflow_provider_nugen.compat import (
     AirflowFailException,
     AirflowRescheduleException,
@@ -28,7 +29,7 @@ from airflow_provider_nugen.exceptions import (
     final,
     wait_error,
 )
-from airflow_provider_nugen.tasks import WaitsForJob, check_flags, seconds
+from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
