@@ -178,10 +178,12 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         """
         Poke until the wait is over, as Airflow's poke loop does.
 
-        That one times out before the final poll, and has an idea of its own of how long to sleep.
+        That one times out before the final poll, and has an idea of its own of how long to sleep. A key that is refused
+        is tried for a minute; where a rescheduled sensor would not remember since when, it stays for that minute.
         """
         while not (done := self.poke(context)):
-            if self.reschedule:
+            forgets = self._store(context) is None and any(waiter.state.refused_since for waiter in wait.open())
+            if self.reschedule and not forgets:
                 sleep = max(wait.sleep(time.time(), MIN_RESCHEDULE), MIN_RESCHEDULE)
                 raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=sleep))
             time.sleep(wait.sleep(time.time()))

@@ -264,7 +264,7 @@ class Waiter(JobOutcome[M]):
     def _is_passing(self, call: Call[M], error: ApiError, now: float) -> bool:
         """Decide whether an error that ends a wait for a job never seen is passing for one that was."""
         if isinstance(error, UnauthorizedError):
-            return self.state.seen and self._refusal_left(now) > 0
+            return self._was_polled() and self._refusal_left(now) > 0
         if isinstance(error, ConnectionSettingsError):
             # It was read before. Airflow says the same when its database or its secrets backend is down.
             return self._was_polled()
