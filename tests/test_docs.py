@@ -7,8 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+from airflow_provider_nugen.api.endpoint import Endpoint, PerRevision
+from airflow_provider_nugen.api.nugen import endpoints as nugen
+from airflow_provider_nugen.api.seekr import endpoints as seekr
 
 pytestmark = pytest.mark.newest
 
@@ -73,3 +78,17 @@ def test_every_picture_is_shown() -> None:
     pages = "".join(page.read_text(encoding="utf-8") for page in (PROJECT / "docs").glob("*.[rm]*"))
     shown = re.findall(r"(?:image:: |\]\()images/([^\s)]+)", pages)
     assert sorted(shown) == sorted(path.name for path in (PROJECT / "docs" / "images").iterdir())
+
+
+@pytest.mark.parametrize(("module", "page"), [(nugen, "nugen-api.rst"), (seekr, "seekr-api.rst")])
+def test_every_endpoint_is_among_the_facts(module: ModuleType, page: str) -> None:
+    text = re.sub(r"\{[^}]*\}", "{}", (PROJECT / "docs" / page).read_text(encoding="utf-8"))
+    named = set(re.findall(r"(?:GET|POST|PUT|DELETE) /[^\s`?]*", text))
+    paths: set[str] = set()
+    for endpoint in vars(module).values():
+        if isinstance(endpoint, Endpoint):
+            revisions = endpoint.path.values.values() if isinstance(endpoint.path, PerRevision) else [endpoint.path]
+            paths |= {f"{endpoint.method} {path}" for path in revisions if path is not None}
+    assert len(paths) > 20
+    short = {re.sub(r" (/api/v3|/v1/flow)/", " /", re.sub(r"\{[^}]*\}", "{}", path)) for path in paths}
+    assert short <= named

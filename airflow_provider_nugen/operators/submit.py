@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 from airflow_provider_nugen.api.endpoint import Upload
-from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError
+from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError, WrongRouteError
 from airflow_provider_nugen.api.job import JobStatus
 from airflow_provider_nugen.api.submission import (
     GuardedCall,
@@ -290,11 +290,15 @@ class SubmitOperator(StartOperator):
         match, jobs = JobMatch(), JobList()
         for delay in self.lookup_delays:
             time.sleep(delay)
-            jobs = self._list(
-                attempt.inputs,
-                f"{doubt}, and {self.kind.service.name} has no list to search for its {label}: search for it yourself, "
-                f"and {self._how_to_start_anew(attempt)} if there is none.",
-            )
+            try:
+                jobs = self._list(
+                    attempt.inputs,
+                    f"{doubt}, and {self.kind.service.name} has no list to search for its {label}: search for it "
+                    f"yourself, and {self._how_to_start_anew(attempt)} if there is none.",
+                )
+            except ApiError as e:
+                e.hint = " ".join(filter(None, [e.hint, f"{doubt}: search for its {label} before you start another."]))
+                raise
             match = self._match(attempt, jobs, {} if changed else attempt.inputs)
             if match.by_name or record.seconds_since_sent(jobs.now) > VISIBLE_AFTER:
                 break
@@ -343,8 +347,9 @@ class SubmitOperator(StartOperator):
             return "set on_clear='new'"
         return "clear the task" if attempt.record.has_store or attempt.generated else "trigger a new run"
 
-    def _duplicate(self, message: str, *job_ids: str) -> ProviderError:
-        return final(PossibleDuplicateJobError)(
+    def _duplicate(self, message: str, *job_ids: str, may_pass: bool = False) -> ProviderError:
+        cls = PossibleDuplicateJobError if may_pass else final(PossibleDuplicateJobError)
+        return cls(
             message,
             service=self.kind.service.name,
             conn_id=self.conn_id,
@@ -367,10 +372,17 @@ class SubmitOperator(StartOperator):
         filters = {name: inputs[field] for field, name in submission.filters.items()}
         while reader.next_offset is not None:
             page = {"limit": submission.page, "offset": reader.next_offset} if submission.page else {}
+            call = ListCall.of(submission.listing.call(**filters, **page))
             try:
-                reader.add(self.hook.request(ListCall.of(submission.listing.call(**filters, **page))))
+                reader.add(self.hook.request(call))
             except InvalidInputError:
                 raise self._duplicate(no_list) from None  # not in this revision of the API
+            except WrongRouteError as e:
+                revisions = self.kind.service.revisions
+                if not e.may_pass or all(call.exists_in(revision) for revision in revisions):
+                    raise
+                # Unless it is certain by now that the service speaks a revision without it, a gateway may say so.
+                raise self._duplicate(no_list, may_pass=call.exists_in(self.hook.revision)) from None
         return reader.result()
 
     def _list_before_sending(self, attempt: Attempt) -> tuple[list[str] | None, float | None]:

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 import tenacity.nap
 
+from airflow_provider_nugen.api.nugen import endpoints
 from airflow_provider_nugen.api.submission import ListPage
 from airflow_provider_nugen.hooks.base import ServiceHook
+from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators import identity, submit
 from airflow_provider_nugen.operators.nugen import (
     CreateAlignmentOperator,
@@ -667,6 +669,25 @@ def test_a_benchmark_that_may_have_been_made_is_not_made_again(
     assert len(service.jobs("benchmark")) == 1
     life.clear()
     assert life.run().value["benchmark_id"] == service.jobs("benchmark")[-1].id
+
+
+@pytest.mark.parametrize("kind", ["create", "upload"])
+def test_in_revision_c_found_out_by_itself_there_is_no_list_of_benchmarks(
+    make_service: Callable[..., Service], connection: Callable[..., str], key: str, tmp_path: Any, kind: str
+) -> None:
+    service = make_service(nugen_revision="C")
+    connection("nugen", host=service.url)
+    life = Life(benchmark(kind, tmp_path), key)
+    service.fault(operation=f"{kind}_benchmark", **LOST["502"])
+    run = life.run()
+    # 502 proves no revision, and the router's answer may be that of a gateway.
+    assert is_retryable(run)
+    assert "has no list to search for its benchmark" in str(run.error)
+    NugenHook().request(endpoints.BENCHMARK_STATUS.call(benchmark_id=BENCHMARK))
+    run = life.run()
+    assert is_final(run)
+    assert "has no list to search for its benchmark" in str(run.error)
+    assert len(service.jobs("benchmark")) == 1
 
 
 def test_a_benchmark_is_reused_by_the_retry_where_its_id_was_stored(service: Service, key: str) -> None:

@@ -131,7 +131,8 @@ def read_model_detail(payload: object) -> TaskStatus:
     :raises ValueError: if it is not an object, or has no deployment status.
     """
     if isinstance(payload, Mapping):
-        payload = {"status": payload.get("deployment_status"), "model_id": payload.get("model_id")}
+        named = {name: payload.get(name) for name in ("model_id", "error")}
+        payload = {"status": payload.get("deployment_status"), **named}
     return read_undeployment(payload)
 
 

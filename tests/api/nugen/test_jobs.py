@@ -316,6 +316,15 @@ def test_in_revision_c_the_detail_of_the_model_tells_as_much(kind: JobKind[Any],
     assert kind.call("x", detail=True).request("C", "c").target == "/api/v3/models/x"
 
 
+@pytest.mark.parametrize("word", ["UNDEPLOYED", "FAILED"])
+def test_the_detail_of_a_model_says_why_its_deployment_failed(word: str) -> None:
+    detail = {"model_id": "m", "deployment_status": word, "error": "no GPU left"}
+    failed = reading(jobs.DEPLOYMENT, detail, revision="C", detail=True)
+    assert (failed.state, failed.reason) == (FAILED, "no GPU left")
+    undeployed = reading(jobs.UNDEPLOYMENT, detail, revision="C", detail=True)
+    assert undeployed.state is (SUCCEEDED if word == "UNDEPLOYED" else FAILED)
+
+
 def test_the_recorded_detail_of_an_evaluation_tells_its_status() -> None:
     recorded = json.loads((RECORDED / "nugen-c-2026-09.json").read_text())["calls"]
     (detail,) = [call["body"] for call in recorded if call["path"].endswith("/evaluation_01m0eva00000001")]
