@@ -46,6 +46,8 @@ class Expectation:
             raise ValueError(f"expect: {expected!r} is neither a text nor a regular expression")
         if not expected.startswith(REGEX_PREFIX):
             return cls(expected, re.compile(re.escape(expected), re.IGNORECASE))
+        if expected == REGEX_PREFIX:
+            raise ValueError(f"expect: {expected!r} is an empty regular expression, which is found in any answer")
         try:
             return cls(expected, re.compile(expected.removeprefix(REGEX_PREFIX)))
         except re.error as e:

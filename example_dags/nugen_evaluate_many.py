@@ -42,10 +42,12 @@ with DAG(
     ).expand(model_id=models())
     # One task, and one trigger, waits for all of them.
     wait = EvaluationStatusSensor(
-        task_id="wait", evaluation_id=evaluate.output["evaluation_id"], poke_interval="{{ params.poke_interval }}"
+        task_id="wait",
+        evaluation_id=evaluate.output["evaluation_id"],  # type: ignore[index]  # Airflow's type of a mapped task
+        poke_interval="{{ params.poke_interval }}",
     )
     # Airflow cannot expand over a key of its own (evaluate.output["evaluation_id"]), but over a mapped return value.
     results = GetEvaluationResultsOperator.partial(task_id="results", max_active_tis_per_dag=4).expand(
         evaluation_id=wait.output.map(lambda status: status["evaluation_id"])
     )
-    gather(results.output)
+    gather(results.output)  # type: ignore[arg-type]  # Airflow passes what the output stands for

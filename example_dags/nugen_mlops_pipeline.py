@@ -93,6 +93,6 @@ with DAG(
             return model_id
 
         smoke_test >> evaluate
-        gate >> promote(serve.model_id)
+        gate >> promote(serve.model_id)  # type: ignore[arg-type]  # Airflow passes what it stands for
 
     documents >> benchmark

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
@@ -25,12 +25,7 @@ from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.tasks import ServiceTask
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context, XComArg
-
-    #: An id or text as a DAG passes it: text, a template, or what another task returned.
-    TextArg: TypeAlias = str | XComArg
-    #: The same for several of them.
-    ListArg: TypeAlias = Sequence[str | XComArg] | str | XComArg
+    from airflow.sdk import Context
 
 T = TypeVar("T")
 

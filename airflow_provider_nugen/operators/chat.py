@@ -13,6 +13,7 @@ from airflow_provider_nugen.api.chat import is_not_ready
 from airflow_provider_nugen.api.endpoint import Endpoint
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, retry_after_seconds
 from airflow_provider_nugen.api.safe import safe_text
+from airflow_provider_nugen.arguments import check_flags, seconds
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
     NotReadyError,
@@ -23,7 +24,7 @@ from airflow_provider_nugen.expectations import Expectation, shortfall
 from airflow_provider_nugen.operators.base import ServiceOperator, invalid, text
 from airflow_provider_nugen.operators.scalars import number, whole_number
 from airflow_provider_nugen.table import text_table
-from airflow_provider_nugen.tasks import check_flags, seconds
+from airflow_provider_nugen.waiting.schedule import MIN_INTERVAL
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 NOT_FOUND_GRACE = 60.0
 #: Characters of a prompt, and of an answer, in the table of what was not as expected.
 MAX_CELL = 200
+MAX_CONFIDENCE = 100
+#: Fields of the request that are not among ``parameters``.
+_OWN_FIELDS = frozenset({"model", "messages"})
 _COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
@@ -69,7 +73,9 @@ class AskModelOperator(ServiceOperator):
     :param deferrable: wait in the triggerer, without holding a worker.
     :param max_answer_length: the most characters of an answer in XComs.
     :param log_answers: write prompts and answers to the log at INFO.
-    :raises ValueError: if an expectation cannot be read; at parse time unless it is a template.
+    :raises ValueError: if an expectation cannot be read, or arguments contradict each other; at parse time unless one
+        is a template.
+    :raises InvalidArgumentError: final, if another argument is wrong; at parse time unless one is a template.
     """
 
     chat: ClassVar[Endpoint[ChatCompletion]]
@@ -121,10 +127,26 @@ class AskModelOperator(ServiceOperator):
         self.log_answers = log_answers
         if (prompts is None) == (messages is None):
             raise ValueError("pass either prompts or messages")
-        # A typo must not come out only after hours of training. What a template or an XCom brings is not known yet.
-        for one in expect if isinstance(expect, (list, tuple)) else [expect]:
-            if one is None or isinstance(one, re.Pattern) or (isinstance(one, str) and "{{" not in one):
+        if messages is not None and system_prompt is not None:
+            raise ValueError("system_prompt is for prompts: messages bring their own, with the role 'system'")
+        self._check_what_is_known()
+
+    def _check_what_is_known(self) -> None:
+        """Check the arguments that neither a template nor an XCom brings: not only after hours of training."""
+        if _is_known(self.poke_interval):
+            seconds(self.poke_interval, "poke_interval")
+        if _is_known(self.min_confidence):
+            self._min_confidence()
+        if all(map(_is_known, (self.parameters, self.max_tokens, self.temperature))):
+            self._fields()
+        for one in self.expect if isinstance(self.expect, (list, tuple)) else [self.expect]:
+            if one is None or isinstance(one, re.Pattern) or (isinstance(one, str) and _is_known(one)):
                 Expectation.parse(one)
+        asked = self.prompts if self.messages is None else self.messages
+        if isinstance(asked, (str, list, tuple)) and _is_known(asked):
+            conversations = self._conversations()
+            if self.expect is not None and _is_known(self.expect):
+                self._expectations(len(conversations))
 
     def asked_model(self) -> str:
         """Return the model, as the request names it."""
@@ -164,6 +186,9 @@ class AskModelOperator(ServiceOperator):
             is_list = isinstance(messages, Sequence) and not isinstance(messages, (str, bytes))
             if not is_list or not messages or not all(isinstance(one, Mapping) for one in messages):
                 raise invalid(f"messages is {messages!r:.200}; it must be a list of dicts with role and content.")
+            for index, one in enumerate(messages):
+                if not isinstance(one.get("role"), str) or not one.keys() & {"content", "tool_calls"}:
+                    raise invalid(f"messages[{index}] is {one!r:.200}; it must have role and content.")
             return [list(messages)]
         prompts = [self.prompts] if isinstance(self.prompts, str) else self.prompts
         if not isinstance(prompts, Sequence) or not prompts:
@@ -182,16 +207,23 @@ class AskModelOperator(ServiceOperator):
             raise invalid(f"{e}.") from None
 
     def _min_confidence(self) -> float | None:
-        return None if self.min_confidence is None else number(self.min_confidence, "min_confidence")
+        if self.min_confidence is None:
+            return None
+        least = number(self.min_confidence, "min_confidence")
+        if not 0 <= least <= MAX_CONFIDENCE:
+            raise invalid(f"min_confidence is {self.min_confidence!r}; it must be from 0 to {MAX_CONFIDENCE}.")
+        return least
 
     def _fields(self) -> dict[str, Any]:
         if not isinstance(self.parameters, (Mapping, type(None))):
             raise invalid(f"parameters is {self.parameters!r:.200}; it must be a dict.")
         parameters = dict(self.parameters or {})
+        if own := sorted(parameters.keys() & _OWN_FIELDS):
+            raise invalid(f"parameters has {', '.join(map(repr, own))}, which has an argument of its own.")
         if unknown := sorted(parameters.keys() - self.chat.body.keys()):
             raise final(InvalidArgumentError)(
                 f"parameters has {', '.join(map(repr, unknown))}; {self.chat.service.name} takes "
-                f"{', '.join(sorted(self.chat.body))}."
+                f"{', '.join(sorted(self.chat.body.keys() - _OWN_FIELDS))}."
             )
         if self.max_tokens is not None:
             parameters["max_tokens"] = whole_number(self.max_tokens, "max_tokens")
@@ -232,7 +264,7 @@ class AskModelOperator(ServiceOperator):
                 job_id=self.asked_model(),
             ) from None
         interval = seconds(self.poke_interval, "poke_interval")
-        pause = min(max(retry_after_seconds(error.retry_after, now) or 0.0, interval), left)
+        pause = min(max(retry_after_seconds(error.retry_after, now) or 0.0, interval, MIN_INTERVAL), left)
         self.log.info("The model does not answer yet; asking again in %.0f s: %s", pause, error)
         return pause
 
@@ -299,3 +331,14 @@ class AskModelOperator(ServiceOperator):
                 job_id=self.asked_model(),
             )
         return result
+
+
+def _is_known(value: object) -> bool:
+    """Decide whether an argument is what it will be when the task runs: neither a template nor what a task returns."""
+    if isinstance(value, str):
+        return not ("{{" in value or "{%" in value)
+    if isinstance(value, Mapping):
+        return all(map(_is_known, value.values()))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_known, value))
+    return value is None or isinstance(value, (bool, int, float, timedelta, re.Pattern))

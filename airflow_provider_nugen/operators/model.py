@@ -15,6 +15,7 @@ from airflow_provider_nugen.api.errors import (
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.submission import GuardedCall
+from airflow_provider_nugen.arguments import seconds
 from airflow_provider_nugen.exceptions import (
     NotReadyError,
     PossibleDuplicateJobError,
@@ -24,7 +25,6 @@ from airflow_provider_nugen.exceptions import (
 from airflow_provider_nugen.operators.base import one_id
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.start import StartOperator
-from airflow_provider_nugen.tasks import seconds
 from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from airflow_provider_nugen.api.nugen.benchmark import FIELDS as BENCHMARK_REVIS
 from airflow_provider_nugen.api.nugen.benchmark import read_benchmark, write_benchmark
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
 from airflow_provider_nugen.api.nugen.uploads import existing_document_id
+from airflow_provider_nugen.arguments import check_conn_id, seconds
 from airflow_provider_nugen.compat import AirflowSkipException
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
@@ -39,14 +40,14 @@ from airflow_provider_nugen.operators.model import DeployOperator, UndeployOpera
 from airflow_provider_nugen.operators.start import StartOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
 from airflow_provider_nugen.outlets import fill_outlet_events
-from airflow_provider_nugen.tasks import WaitsForJob, check_conn_id, seconds
+from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_nugen.api.nugen.results import EvaluationResults
-    from airflow_provider_nugen.operators.base import ListArg, TextArg
+    from airflow_provider_nugen.arguments import ListArg, TextArg
 
 
 class NugenOperator(ServiceOperator):

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from airflow_provider_nugen.api.errors import ApiError
 from airflow_provider_nugen.api.job import CANCELLED, FAILED, JobKind
+from airflow_provider_nugen.arguments import check_flags, job_ids, seconds
 from airflow_provider_nugen.compat import AirflowTaskTimeout
 from airflow_provider_nugen.exceptions import JOB_ERRORS, ProviderError, wait_error
 from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
-from airflow_provider_nugen.tasks import WaitsForJob, check_flags, job_ids, seconds
+from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings

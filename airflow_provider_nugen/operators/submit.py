@@ -23,12 +23,12 @@ from airflow_provider_nugen.api.submission import (
     match_job,
     same_inputs_key,
 )
+from airflow_provider_nugen.arguments import seconds
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError, ServiceUnreachableError, final
 from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.operators.base import invalid
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
 from airflow_provider_nugen.operators.start import StartOperator
-from airflow_provider_nugen.tasks import seconds
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_nugen.api.job import JobKind
+from airflow_provider_nugen.arguments import check_flags, seconds
 from airflow_provider_nugen.compat import (
     AirflowFailException,
     AirflowRescheduleException,
@@ -28,7 +29,7 @@ from airflow_provider_nugen.exceptions import (
     final,
     wait_error,
 )
-from airflow_provider_nugen.tasks import WaitsForJob, check_flags, seconds
+from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 from airflow_provider_nugen.waiting.state import WaitSettings
@@ -177,10 +178,12 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         """
         Poke until the wait is over, as Airflow's poke loop does.
 
-        That one times out before the final poll, and has an idea of its own of how long to sleep.
+        That one times out before the final poll, and has an idea of its own of how long to sleep. A key that is refused
+        is tried for a minute; where a rescheduled sensor would not remember since when, it stays for that minute.
         """
         while not (done := self.poke(context)):
-            if self.reschedule:
+            forgets = self._store(context) is None and any(waiter.state.refused_since for waiter in wait.open())
+            if self.reschedule and not forgets:
                 sleep = max(wait.sleep(time.time(), MIN_RESCHEDULE), MIN_RESCHEDULE)
                 raise AirflowRescheduleException(datetime.now(UTC) + timedelta(seconds=sleep))
             time.sleep(wait.sleep(time.time()))

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from airflow_provider_nugen.api.job import JobKind
 from airflow_provider_nugen.api.nugen import jobs
 from airflow_provider_nugen.api.nugen.documents import final_statuses, is_ready
+from airflow_provider_nugen.arguments import check_conn_id
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.sensors.base import JobSensor
-from airflow_provider_nugen.tasks import JobIds, check_conn_id
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.arguments import JobIds
 
 
 class NugenSensor(JobSensor):
@@ -135,7 +137,7 @@ class DocumentStatusSensor(NugenSensor):
 
     def job_id(self, context: Context) -> object:
         """Return the documents to wait for: those that were not ready before."""
-        given = self.document_id
+        given: Any = self.document_id
         if _is_list(given):
             return [item for item in given if not is_ready(item)]
         return [] if is_ready(given) else given
@@ -143,7 +145,8 @@ class DocumentStatusSensor(NugenSensor):
     def finish(self, kind: JobKind[Any], result: WaitResult, context: Context) -> Any:
         """End the task, with the final status of each document."""
         if result.outcome is Outcome.SUCCEEDED:
-            given, statuses = self.document_id, result.result
+            given: Any = self.document_id
+            statuses = result.result
             items = given if _is_list(given) else [given]
             final = list(final_statuses(items, statuses if isinstance(statuses, list) else [statuses or {}]))
             result = replace(result, result=final if _is_list(given) else final[0])

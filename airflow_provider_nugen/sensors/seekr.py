@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_nugen.api.seekr import jobs
+from airflow_provider_nugen.arguments import check_conn_id
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.sensors.base import JobSensor
-from airflow_provider_nugen.tasks import JobIds, check_conn_id
+
+if TYPE_CHECKING:
+    from airflow_provider_nugen.arguments import JobIds
 
 
 class SeekrSensor(JobSensor):

@@ -61,13 +61,7 @@ class Waiter(JobOutcome[M]):
     """
     Decides about the wait for one job.
 
-    :param kind: the kind of job.
-    :param job_id: its id.
-    :param conn_id: the Airflow connection, for messages.
-    :param settings: what the user asked for.
-    :param state: what is known already.
-    :param rand: gives random numbers from 0 to 1, for jitter.
-    :param one_of_many: the task waits for other jobs, too: the log has no progress of each.
+    Its parameters are those of :class:`~airflow_provider_nugen.waiting.outcome.JobOutcome`.
     """
 
     #: The status route keeps failing, so it is the detail route's turn.
@@ -270,7 +264,7 @@ class Waiter(JobOutcome[M]):
     def _is_passing(self, call: Call[M], error: ApiError, now: float) -> bool:
         """Decide whether an error that ends a wait for a job never seen is passing for one that was."""
         if isinstance(error, UnauthorizedError):
-            return self.state.seen and self._refusal_left(now) > 0
+            return self._was_polled() and self._refusal_left(now) > 0
         if isinstance(error, ConnectionSettingsError):
             # It was read before. Airflow says the same when its database or its secrets backend is down.
             return self._was_polled()

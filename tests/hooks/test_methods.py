@@ -37,8 +37,8 @@ HOOKS: tuple[tuple[type[ServiceHook], Any], ...] = ((NugenHook, nugen_endpoints)
 METHODS = [
     pytest.param(hook, name, id=f"{hook.__name__}.{name}")
     for hook, _ in HOOKS
-    for name, method in vars(hook).items()
-    if inspect.isfunction(method) and hasattr(method, "__wrapped__")
+    for name, method in inspect.getmembers(hook, inspect.isfunction)
+    if hasattr(method, "__wrapped__") and method.__module__.startswith("airflow_provider_nugen.")
     if not inspect.iscoroutinefunction(method) and not inspect.isasyncgenfunction(method)
 ]
 #: What the same request as that of another endpoint is, read in another way.

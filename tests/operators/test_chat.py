@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from sensors.support import Logs
 
 from airflow_provider_nugen import tasks
-from airflow_provider_nugen.exceptions import NotReadyError, UnexpectedAnswerError
+from airflow_provider_nugen.exceptions import InvalidArgumentError, NotReadyError, UnexpectedAnswerError
 from airflow_provider_nugen.operators.nugen import ChatCompletionOperator
 from airflow_provider_nugen.operators.seekr import SeekrChatCompletionOperator
 from airflow_provider_nugen.simulator.timeline import Stage
@@ -18,6 +20,7 @@ from .support import POKE, Life, Service, is_final, is_retryable
 
 PROMPT = "How long do refunds take?"
 MODEL = "meta-llama/Llama-3.1-8B-Instruct"
+TURN = [{"role": "user", "content": PROMPT}]
 OPERATIONS = {"nugen": "chat_completion", "seekr": "seekr_chat"}
 
 
@@ -247,24 +250,70 @@ def test_a_short_pause_is_waited_for_on_the_worker(service: Service, key: str, m
 # Arguments, and what may be seen.
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"prompts": []}, "prompts is []"),
-        ({"prompts": [PROMPT, " "]}, "prompts[1] is ' '"),
-        ({"prompts": [PROMPT, 5]}, "prompts[1] is 5"),
-        ({"messages": "Hi"}, "messages is 'Hi'"),
-        ({"messages": [5]}, "messages is [5]"),
-        ({"expect": ["a", "b"]}, "expect has 2 items for 1 prompts"),
-        ({"min_confidence": "high"}, "min_confidence is 'high'"),
-        ({"parameters": {"stream": True}}, "parameters has 'stream'; Nugen takes"),
-    ],
-)
-def test_a_wrong_argument_is_named(service: Service, key: str, arguments: dict[str, Any], message: str) -> None:
-    run = life("nugen", "m", key, **arguments).run()
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"prompts": []}, "prompts is []"),
+    ({"prompts": [PROMPT, " "]}, "prompts[1] is ' '"),
+    ({"prompts": [PROMPT, 5]}, "prompts[1] is 5"),
+    ({"messages": "Hi"}, "messages is 'Hi'"),
+    ({"messages": [5]}, "messages is [5]"),
+    ({"messages": [{"role": "user"}]}, "messages[0] is {'role': 'user'}"),
+    ({"expect": ["a", "b"]}, "expect has 2 items for 1 prompts"),
+    ({"min_confidence": "high"}, "min_confidence is 'high'"),
+    ({"min_confidence": 101}, "min_confidence is 101; it must be from 0 to 100"),
+    ({"temperature": "warm"}, "temperature is 'warm'"),
+    ({"max_tokens": 0}, "max_tokens is 0"),
+    ({"poke_interval": -1}, "poke_interval is -1"),
+    ({"parameters": {"stream": True}}, "parameters has 'stream'; Nugen takes max_tokens, n, "),
+    ({"parameters": {"model": "other"}}, "parameters has 'model', which has an argument of its own"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_a_wrong_argument_is_named_before_anything_is_asked(
+    service: Service, key: str, arguments: dict[str, Any], message: str
+) -> None:
+    def rendered() -> ChatCompletionOperator:
+        ask = ChatCompletionOperator(task_id="ask", model_id="m", prompts=[PROMPT])
+        ask.prompts = None if "messages" in arguments else ask.prompts
+        for name, value in arguments.items():
+            setattr(ask, name, value)
+        return ask
+
+    run = Life(rendered, key).run()
     assert is_final(run)
     assert message in str(run.error)
     assert service.world.requests == []
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG)
+def test_what_no_template_brings_is_wrong_when_the_dag_is_parsed(arguments: dict[str, Any], message: str) -> None:
+    # Else it would come out only after hours of training.
+    asked = {} if {"prompts", "messages"} & arguments.keys() else {"prompts": [PROMPT]}
+    with pytest.raises(InvalidArgumentError, match=re.escape(message)):
+        ChatCompletionOperator(task_id="ask", model_id="m", **asked, **arguments)
+
+
+def test_what_a_template_brings_is_not_judged_when_the_dag_is_parsed() -> None:
+    ask = ChatCompletionOperator(
+        task_id="ask",
+        model_id="m",
+        prompts="{{ params.prompts }}",
+        expect=["{{ params.expect }}", "two", "three"],
+        min_confidence="{{ params.confidence }}",
+        max_tokens="{{ params.tokens }}",
+        parameters={"top_p": "{{ params.p }}"},
+        poke_interval="{{ params.poke_interval }}",
+    )
+    assert ask.min_confidence == "{{ params.confidence }}"
+
+
+def test_a_pause_is_never_nothing(service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(time, "sleep", pauses.append)
+    service.fault("status", "chat_completion", status=502, times=6)
+    assert life("nugen", deployed(service, "nugen"), key, poke_interval=0).run().value["answers"]
+    assert pauses
+    assert min(pauses) >= 0.1
 
 
 def test_what_is_wrong_when_the_dag_is_parsed() -> None:
@@ -272,6 +321,11 @@ def test_what_is_wrong_when_the_dag_is_parsed() -> None:
         (lambda: ChatCompletionOperator(task_id="t", model_id="m"), "either prompts or messages"),
         (lambda: ChatCompletionOperator(task_id="t", model_id="m", prompts="p", messages=[]), "either prompts"),
         (lambda: ChatCompletionOperator(task_id="t", model_id="m", prompts="p", expect="re:("), "regular expression"),
+        (lambda: ChatCompletionOperator(task_id="t", model_id="m", prompts="p", expect="re:"), "found in any answer"),
+        (
+            lambda: ChatCompletionOperator(task_id="t", model_id="m", messages=TURN, system_prompt="Be kind."),
+            "system_prompt is for prompts",
+        ),
         (lambda: SeekrChatCompletionOperator(task_id="t", prompts="p"), "either deployment_id or model"),
     ):
         with pytest.raises(ValueError, match=message):

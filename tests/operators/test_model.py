@@ -17,6 +17,7 @@ from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException
 from airflow_provider_nugen.exceptions import NotReadyError, PossibleDuplicateJobError, ProviderError
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators import model as model_module
 from airflow_provider_nugen.operators.nugen import DeployModelOperator, UndeployModelOperator
 
@@ -28,6 +29,7 @@ class Hook:
     """A service that answers what a test says, by operation; the last answer lasts."""
 
     settings = None
+    read_status = ServiceHook.read_status
 
     def __init__(self, revision: str = "C", **answers: list[tuple[int, Any]]) -> None:
         self.revision = revision

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_nugen import tasks
+from airflow_provider_nugen.arguments import job_ids
 from airflow_provider_nugen.compat import (
     AirflowFailException,
     AirflowRescheduleException,
@@ -19,7 +20,6 @@ from airflow_provider_nugen.exceptions import InvalidArgumentError, JobFailedErr
 from airflow_provider_nugen.sensors import base
 from airflow_provider_nugen.sensors.base import STATE_KEY
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor, DocumentStatusSensor, EvaluationStatusSensor
-from airflow_provider_nugen.tasks import job_ids
 
 from .harness import MODES, Run, Store, TaskInstance, run
 from .support import SHORT, Logs, Service

@@ -13,7 +13,7 @@ from airflow_provider_nugen.ui import Color
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_nugen.operators.base import ListArg, TextArg
+    from airflow_provider_nugen.arguments import ListArg, TextArg
 
 #: Characters of a data job's name at the most.
 MAX_NAME = 255

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_nugen.arguments import check_conn_id
 from airflow_provider_nugen.hooks.seekr import SeekrHook
 from airflow_provider_nugen.operators.base import ServiceOperator
 from airflow_provider_nugen.operators.submit import SubmitOperator
-from airflow_provider_nugen.tasks import check_conn_id
 
 
 class SeekrOperator(ServiceOperator):

@@ -11,7 +11,7 @@ from airflow_provider_nugen.operators.chat import AskModelOperator
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_nugen.operators.base import TextArg
+    from airflow_provider_nugen.arguments import TextArg
 
 
 class SeekrChatCompletionOperator(SeekrOperator, AskModelOperator):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_nugen.api.seekr import models
-    from airflow_provider_nugen.operators.base import ListArg, TextArg
+    from airflow_provider_nugen.arguments import ListArg, TextArg
 
 #: Characters of a data job's name at the most.
 MAX_NAME = 255

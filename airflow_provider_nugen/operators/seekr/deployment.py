@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_nugen.api.errors import ApiError, NotFoundError, ResponseError
 from airflow_provider_nugen.api.seekr import endpoints, jobs, submissions
 from airflow_provider_nugen.api.submission import JobList, ListCall, ListedJob, ListReader
+from airflow_provider_nugen.arguments import seconds
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, final
 from airflow_provider_nugen.operators.base import invalid, one_id, text
 from airflow_provider_nugen.operators.identity import TaskIdentity
 from airflow_provider_nugen.operators.scalars import whole_number
 from airflow_provider_nugen.operators.seekr.base import SeekrOperator, SeekrStartOperator
 from airflow_provider_nugen.operators.start import StartOperator
-from airflow_provider_nugen.tasks import seconds
 from airflow_provider_nugen.ui import Color
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_nugen.operators.base import TextArg
+    from airflow_provider_nugen.arguments import TextArg
 
 MODEL_TYPES = ("Fine-tuned Run", "Base Model")
 INACTIVE = "INACTIVE"

@@ -15,7 +15,7 @@ from airflow_provider_nugen.ui import Color
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_nugen.operators.base import ListArg, TextArg
+    from airflow_provider_nugen.arguments import ListArg, TextArg
 
 #: Arguments that are fields of ``training_config`` or ``infrastructure_config`` and need not be given.
 _OPTIONAL = (
