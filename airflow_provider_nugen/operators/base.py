@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from airflow_provider_nugen.api.endpoint import Call
@@ -133,6 +133,11 @@ def one_id(value: object, argument: str, *, optional: bool = False) -> str | Non
     """
     if isinstance(value, str) and value.lstrip().startswith(("[", "(", "{")):
         raise invalid(f"{argument} is text that looks like a list or a dict: {value!r:.200}. Pass one id.")
+    if isinstance(value, (Mapping, list, tuple)):
+        raise invalid(
+            f"{argument} is a {type(value).__name__}, not one id: {value!r:.200}. Pass one value of it, for example "
+            f"task.output[{argument!r}]."
+        )
     return text(value, argument, optional=True) if optional else text(value, argument)
 
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from airflow_provider_nugen.api.errors import ApiError, InvalidInputError, NotFoundError, ResponseError
+from airflow_provider_nugen.api.errors import (
+    ApiError,
+    InvalidInputError,
+    NotFoundError,
+    ResponseError,
+    WrongRouteError,
+)
 from airflow_provider_nugen.api.job import RUNNING, SUCCEEDED, JobKind
 from airflow_provider_nugen.api.nugen import endpoints, jobs, submissions
 from airflow_provider_nugen.api.submission import GuardedCall
@@ -334,4 +340,6 @@ class UndeployOperator(ModelOperator):
 
 def is_refusal(error: ApiError) -> TypeGuard[ResponseError]:
     """Return whether the service refuses the request because of how the model is."""
-    return isinstance(error, ResponseError) and error.status in (400, 404, 409, 422, 423, 425)
+    if not isinstance(error, ResponseError) or isinstance(error, WrongRouteError):
+        return False  # the router knows no models
+    return error.status in (400, 404, 409, 422, 423, 425)

@@ -105,7 +105,7 @@ def test_what_passes_is_sent_again_and_then_left_to_a_retry(
 
 
 #: Calls whose path is the same in both revisions.
-SAME_PATH = {"results", "gate", "undeploy"}
+SAME_PATH = {"results", "gate"}
 
 
 @pytest.mark.parametrize("name", [name for name in CALLS if "seekr" not in name and name not in SAME_PATH])
@@ -121,6 +121,8 @@ def test_the_wrong_revision_is_told_from_a_missing_thing(
         run = life(name, key, tmp_path).run()
     assert is_final(run)
     assert "api_revision" in str(run.error)
+    # The call itself is named, not one that was made to find out more.
+    assert f"): {CALLS[name][2].replace('_', ' ')}" in str(run.error)
 
 
 def test_a_missing_connection(key: str, tmp_path: Any) -> None:
@@ -144,10 +146,13 @@ def test_a_missing_connection(key: str, tmp_path: Any) -> None:
         ("deploy", {}, "AlignmentStatusSensor"),
         ("deploy", {"early": True}, "API revision B has no field for 'early'"),
         ("deploy", {"model_id": " "}, "not blank"),
+        ("deploy", {"model_id": {"model_id": "m-1"}}, "model_id is a dict, not one id"),
+        ("undeploy", {"model_id": ["m-1"]}, "model_id is a list, not one id"),
         ("create evaluation", {}, "BenchmarkStatusSensor"),
         ("create evaluation", {"name": "n"}, "API revision B has no field for 'name'"),
         ("results", {}, "Evaluation not found"),
         ("gate", {}, "Evaluation not found"),
+        ("gate", {"evaluation_id": {"evaluation_id": "e-1"}}, "for example task.output['evaluation_id']"),
         ("undeploy", {}, "Model not found"),
         ("seekr alignment", {"instructions": " "}, "not blank"),
         ("seekr alignment", {"files": "['f-1']"}, "render_template_as_native_obj=True"),

@@ -112,9 +112,14 @@ class EvaluationResults(NugenModel):
 
 
 def _slot_id(slot: Mapping[str, Any]) -> str | None:
-    """Return the model that a slot names."""
-    found = slot.get("model_id") or slot.get("modelId")
-    return found if isinstance(found, str) and found.strip() else None
+    """Return the model that a slot names, be it by another name or as a number: only then its place tells nothing."""
+    for name in ("model_id", "modelId", "id", "model"):
+        found = slot.get(name)
+        if isinstance(found, int) and not isinstance(found, bool):
+            return str(found)
+        if isinstance(found, str) and found.strip():
+            return found
+    return None
 
 
 def _metrics(slot: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -80,6 +80,20 @@ def test_a_comparison_whose_slots_are_named(
     assert verdict(comparison(*names, (first, second)), condition[0]) == expected(own, other, condition)
 
 
+@pytest.mark.parametrize("swapped", [True, False])
+@pytest.mark.parametrize(
+    ("field", "names"),
+    [("model_id", (1, 2)), ("modelId", (MODEL, OTHER)), ("id", (MODEL, OTHER)), ("model", (MODEL, OTHER))],
+)
+def test_a_slot_names_its_model_in_any_form(field: str, names: tuple[Any, Any], swapped: bool) -> None:
+    slots = [{"metrics": {"loss": loss}, field: name} for name, loss in zip(names, (0.2, 0.7), strict=True)]
+    first, second = reversed(slots) if swapped else slots
+    model, baseline = EvaluationResults.read(comparison(*names, (first, second))).compared()
+    assert (model.model_id, model.metrics["loss"]) == (str(names[0]), 0.2)
+    assert baseline is not None
+    assert (baseline.model_id, baseline.metrics["loss"]) == (str(names[1]), 0.7)
+
+
 @given(own=METRICS, other=METRICS, condition=conditions(baseline=True))
 def test_slots_without_ids_are_as_recorded(
     own: dict[str, float], other: dict[str, float], condition: tuple[str, str, str, float, bool]
