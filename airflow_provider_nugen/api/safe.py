@@ -19,8 +19,8 @@ from typing import Any
 MAX_DEPTH = 100
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 #: A body that has none of these is safe as it is parsed: an escaped surrogate or NUL, a surrogate encoded in UTF-8,
-#: many digits, or a number with an exponent.
-_SUSPICIOUS = re.compile(rb"\\u(?:[dD]|0000)|\xed|[0-9]{19}|(?:^|[\s:,\[])-?[0-9][0-9.]*[eE]\+?[0-9]|NaN|Infinity")
+#: many digits, or a number with an exponent (which a byte order mark may precede).
+_SUSPICIOUS = re.compile(rb"\\u(?:[dD]|0000)|\xed|[0-9]{19}|(?:^|[\s:,\[\xbf])-?[0-9][0-9.]*[eE]\+?[0-9]|NaN|Infinity")
 _UNSAFE = re.compile("[\0\ud800-\udfff]")
 
 

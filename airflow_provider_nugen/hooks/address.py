@@ -68,10 +68,14 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """It is this machine."""
+        if self.host.removesuffix(".") == "localhost":
+            return True
         try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+            address = ipaddress.ip_address(self.host)
         except ValueError:
             return False
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return (mapped or address).is_loopback
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host

@@ -18,7 +18,9 @@ MAX_GAP = 2.0
 RECOVERY = 0.97
 #: After a 429 that does not say when to come back everybody pauses for this many seconds.
 PAUSE = 1.0
-#: Nobody pauses for others longer than this, in seconds, whatever one answer says.
+#: Nobody pauses for others longer than this, in seconds, because of one answer: it can be about one job only ...
+FIRST_THROTTLE_WAIT = 5.0
+#: ... twice as long after each further 429 if nothing else was answered in between, up to this.
 MAX_THROTTLE_WAIT = 600.0
 
 
@@ -34,6 +36,8 @@ class RateLimiter:
     _gap: float = 0.0
     _next: float = -math.inf
     _slowed_at: float = -math.inf
+    #: The most seconds of the next pause; 0 while requests are answered.
+    _max_wait: float = 0.0
 
     def delay(self, now: float) -> float:
         """
@@ -62,15 +66,17 @@ class RateLimiter:
         :param now: the time in seconds.
         :param sent_at: when the refused request was sent.
         :param retry_after: seconds after which the service wants to be asked again, if it says so; obeyed up to
-            :data:`MAX_THROTTLE_WAIT`.
+            :data:`FIRST_THROTTLE_WAIT`, and for longer if whoever asks next is refused, too.
         """
-        self._next = max(self._next, now + (PAUSE if retry_after is None else min(retry_after, MAX_THROTTLE_WAIT)))
         if sent_at >= self._slowed_at:
             # A burst of refusals is one reason to slow down: the rest of it was under way already.
             self._gap = min(max(self._gap * 2, FIRST_GAP), MAX_GAP)
+            self._max_wait = min(max(self._max_wait * 2, FIRST_THROTTLE_WAIT), MAX_THROTTLE_WAIT)
             self._slowed_at = now
+        self._next = max(self._next, now + min(PAUSE if retry_after is None else retry_after, self._max_wait))
 
     def speed_up(self) -> None:
         """Go faster again: the service has answered."""
+        self._max_wait = 0.0
         if self._gap:
             self._gap = self._gap * RECOVERY if self._gap > FIRST_GAP / 2 else 0.0

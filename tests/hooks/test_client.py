@@ -26,7 +26,7 @@ from airflow_provider_nugen.hooks import deprecation, key_check, request_queue, 
 from airflow_provider_nugen.hooks.client import AsyncClient
 from airflow_provider_nugen.hooks.connection import aread_settings
 from airflow_provider_nugen.hooks.nugen import NugenHook
-from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_THROTTLE_WAIT, PAUSE
+from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, FIRST_THROTTLE_WAIT, PAUSE
 from airflow_provider_nugen.hooks.settings import Settings
 
 from .conftest import HANG, REFUSED, Answer, Deployment, RequestRecord, Server
@@ -162,7 +162,7 @@ async def test_a_connection_that_cannot_be_read_after_a_while_is_used_as_it_was(
     await client.release()
 
 
-@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("5", 5), ("999999", MAX_THROTTLE_WAIT)])
+@pytest.mark.parametrize(("header", "longest"), [(None, PAUSE), ("4", 4), ("999999", FIRST_THROTTLE_WAIT)])
 async def test_a_429_slows_down_all_who_share_the_client_but_not_past_what_they_can_afford(
     connection: Callable[..., str], server: Server, sleeps: list[float], header: str | None, longest: float
 ) -> None:

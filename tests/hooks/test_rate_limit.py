@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_nugen.hooks.rate_limit import FIRST_GAP, MAX_GAP, MAX_THROTTLE_WAIT, PAUSE, RateLimiter
+from airflow_provider_nugen.hooks.rate_limit import (
+    FIRST_GAP,
+    FIRST_THROTTLE_WAIT,
+    MAX_GAP,
+    MAX_THROTTLE_WAIT,
+    PAUSE,
+    RateLimiter,
+)
 
 
 def test_without_a_limit_nobody_waits() -> None:
@@ -28,8 +35,8 @@ def test_a_limit_spaces_requests_and_saves_nothing_up() -> None:
 def test_a_429_holds_everybody_back_and_a_burst_of_them_counts_once() -> None:
     pace = RateLimiter(per_second=10)
     for number in range(10):
-        pace.slow_down(50.0 + number / 200, 49.9, 30.0)
-    assert pace.delay(50.05) == pytest.approx(30.0, abs=0.01)
+        pace.slow_down(50.0 + number / 200, 49.9, 3.0)
+    assert pace.delay(50.05) == pytest.approx(3.0, abs=0.01)
     pace.acquire(81.0)
     assert pace.delay(81.0) == pytest.approx(0.1)
     unlimited = RateLimiter()
@@ -37,6 +44,25 @@ def test_a_429_holds_everybody_back_and_a_burst_of_them_counts_once() -> None:
         unlimited.slow_down(sent_at + 0.1, sent_at, 0.0)
         unlimited.acquire(sent_at + 1)
         assert unlimited.delay(sent_at + 1) == pytest.approx(gap)
+
+
+def test_one_job_that_is_refused_holds_the_others_back_for_seconds_only() -> None:
+    pace, now = RateLimiter(), 0.0
+    for _ in range(20):
+        pace.slow_down(now, now, 3600.0)
+        assert pace.delay(now) == FIRST_THROTTLE_WAIT
+        now += FIRST_THROTTLE_WAIT
+        pace.speed_up()
+
+
+def test_the_longer_nobody_is_answered_the_longer_everybody_pauses() -> None:
+    pace, now, pauses = RateLimiter(), 0.0, []
+    while now < 3600:
+        pace.slow_down(now, now, 3600 - now)
+        pauses.append(pace.delay(now))
+        now += pauses[-1]
+    assert pauses[:4] == [FIRST_THROTTLE_WAIT * factor for factor in (1, 2, 4, 8)]
+    assert len(pauses) < 15
 
 
 def test_no_pause_and_no_gap_grows_without_end_and_answers_end_them() -> None:
