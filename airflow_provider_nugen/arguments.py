@@ -35,6 +35,15 @@ def job_ids(value: object, argument: str) -> list[str] | str:
     return _job_id(value, argument, argument)
 
 
+def missing_xcom(argument: str) -> str:
+    """
+    Return what is wrong with the text that a template makes of an XCom that is not there.
+
+    :param argument: the argument's name.
+    """
+    return f"{argument} is the text 'None': the template renders an XCom that the upstream task has not pushed."
+
+
 def _job_id(value: object, argument: str, where: str) -> str:
     if isinstance(value, Mapping):
         held = value.get(argument) or value.get("task_id")
@@ -53,6 +62,8 @@ def _job_id(value: object, argument: str, where: str) -> str:
             f"{where} is {value!r}, so there is nothing to ask for. Pass {argument}; if it comes from an XCom, check "
             "that the upstream task pushed it."
         )
+    if value == "None":
+        raise final(InvalidArgumentError)(missing_xcom(where))
     if value.lstrip().startswith(("[", "(", "{")):
         raise final(InvalidArgumentError)(
             f"{where} is text that looks like a list or a dict: {value!r:.200}. Set render_template_as_native_obj=True "

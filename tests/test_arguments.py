@@ -71,11 +71,12 @@ RIGHT: dict[str, Any] = {
 #: Arguments that a class needs although they have defaults: one of several.
 ONE_OF = {
     "SeekrGetAlignmentOutputsOperator": {"alignment_job_id": "aj-1"},
+    "SeekrDemoteDeploymentOperator": {"deployment_id": "d-1"},
     "ChatCompletionOperator": {"prompts": ["Hi"]},
     "SeekrChatCompletionOperator": {"prompts": ["Hi"], "deployment_id": "d-1"},
 }
-ONE_ID = [None, "", " ", "['a']", 7, True, {"x": 1}, float("nan")]
-MANY_IDS = [None, "", " ", [], "['a']", ["a", None], ["a", " "], ["a", 7], 7, True, {"x": "y"}]
+ONE_ID = [None, "None", "", " ", "['a']", 7, True, {"x": 1}, float("nan")]
+MANY_IDS = [None, "None", "", " ", [], "['a']", ["a", None], ["a", " "], ["a", 7], 7, True, {"x": "y"}]
 TEXT = ["", " ", True, ["a"], {"a": 1}]
 SECONDS = [-1, float("nan"), float("inf"), True, "soon", None, [1]]
 FLAG = ["yes", 1, None, []]
@@ -95,7 +96,7 @@ WRONG: dict[str, list[Any]] = {
     **dict.fromkeys(("experiment_name", "loss_type", "method", "type"), TEXT),
     **dict.fromkeys(("poke_interval", "timeout"), SECONDS),
     **dict.fromkeys(("deferrable", "use_eta", "wait_for_completion", "cancel_on_kill", "cancel_on_timeout"), FLAG),
-    **dict.fromkeys(("early", "log_answers"), FLAG),
+    **dict.fromkeys(("early", "log_answers", "report_progress"), FLAG),
     **{key: ["yes", 1, []] for key in ("pre_train", "gradient_checkpointing")},
     **{key: [*WHOLE, None] for key in ("num_questions", "n_epochs", "n_accel", "project_id", "n_instances")},
     **dict.fromkeys(("n_node", "n_checkpoints", "batch_size", "max_length", "max_tokens"), WHOLE),
@@ -106,6 +107,7 @@ WRONG: dict[str, list[Any]] = {
     "fine_tune_type": [word for word in WORD if word is not None],
     **{key: ["x", [1], 7, True] for key in ("lora_config", "reward_components", "training_config_extra")},
     **{key: ["x", [1], 7, True] for key in ("infrastructure_config_extra", "parameters")},
+    "created_by": ["", " ", 7, True, ["a"]],
     "custom_metrics": ["x", [], {}, 7, True],
     "conditions": [None, "", [], "x", ["x >= 1", "y"], 7, True, ["x >= nan"]],
     "prompts": ["", " ", [], ["a", None], ["a", " "], 7, True, {"a": 1}],
@@ -115,8 +117,12 @@ WRONG: dict[str, list[Any]] = {
     "expect": [7, True, ["a", "b", "c"], "re:("],
     **{key: [None, "", " ", 7, True, []] for key in ("nugen_conn_id", "seekr_conn_id")},
 }
-#: What is wrong elsewhere, and right here: a data job over a vector database has no files.
-RIGHT_HERE: list[tuple[str, str, Any]] = [("SeekrCreateDataJobOperator", "file_ids", [])]
+#: What is wrong elsewhere, and right here: a data job over a vector database has no files; a list starts several jobs.
+RIGHT_HERE: list[tuple[str, str, Any]] = [
+    ("SeekrCreateDataJobOperator", "file_ids", []),
+    *[("CreateAlignmentOperator", argument, ["a"]) for argument in ("base_model", "name", "description")],
+    ("CreateEvaluationOperator", "name", ["a"]),
+]
 
 
 def parameters(cls: type[ServiceTask]) -> dict[str, inspect.Parameter]:

@@ -17,7 +17,7 @@ from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.api.service import AUTO
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.nugen_data import NugenDataHook
-from airflow_provider_nugen.hooks.nugen_models import NugenModelHook
+from airflow_provider_nugen.hooks.nugen_training import NugenModelHook
 
 
 @with_form

@@ -11,7 +11,7 @@ from airflow_provider_nugen.api.seekr.service import SEEKR
 from airflow_provider_nugen.compat import with_form
 from airflow_provider_nugen.hooks.methods import asends, sends
 from airflow_provider_nugen.hooks.seekr_data import SeekrDataHook
-from airflow_provider_nugen.hooks.seekr_models import SeekrModelHook
+from airflow_provider_nugen.hooks.seekr_training import SeekrModelHook
 
 
 @with_form

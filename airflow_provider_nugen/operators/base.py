@@ -13,6 +13,7 @@ from airflow_provider_nugen.api.errors import (
     WrongRouteError,
     retry_after_seconds,
 )
+from airflow_provider_nugen.arguments import missing_xcom
 from airflow_provider_nugen.exceptions import (
     InvalidArgumentError,
     ProviderError,
@@ -131,6 +132,8 @@ def one_id(value: object, argument: str, *, optional: bool = False) -> str | Non
 
     :raises InvalidArgumentError: if it is something else, blank, or a list that a template has turned into text.
     """
+    if value == "None":
+        raise invalid(missing_xcom(argument))
     if isinstance(value, str) and value.lstrip().startswith(("[", "(", "{")):
         raise invalid(f"{argument} is text that looks like a list or a dict: {value!r:.200}. Pass one id.")
     if isinstance(value, (Mapping, list, tuple)):
@@ -153,6 +156,8 @@ def id_list(value: object, argument: str, *, optional: bool = False) -> list[str
     """
     if value is None:
         raise invalid(f"{argument} is None: check that the upstream task pushed this XCom.")
+    if value == "None":
+        raise invalid(missing_xcom(argument))
     if isinstance(value, str):
         if value.lstrip().startswith(("[", "(", "{")):
             raise invalid(

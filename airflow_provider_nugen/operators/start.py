@@ -82,6 +82,7 @@ class StartOperator(WaitsForJob, ServiceOperator):
             wait_for_completion=wait_for_completion,
             deferrable=deferrable,
             use_eta=use_eta,
+            report_progress=report_progress,
             cancel_on_kill=cancel_on_kill,
             cancel_on_timeout=cancel_on_timeout,
         )

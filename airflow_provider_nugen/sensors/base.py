@@ -100,7 +100,7 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
         report_progress: bool = False,
         **kwargs: Any,
     ) -> None:
-        check_flags(deferrable=deferrable, use_eta=use_eta)
+        check_flags(deferrable=deferrable, use_eta=use_eta, report_progress=report_progress)
         if not isinstance(poke_interval, str):
             seconds(poke_interval, "poke_interval")
         if "timeout" in kwargs:
