@@ -31,6 +31,7 @@ from airflow_provider_nugen.api.nugen import jobs, submissions
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_nugen.exceptions import JobTimeoutError, ProviderError, final
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators import model as model_module
 from airflow_provider_nugen.operators import start as start_module
 from airflow_provider_nugen.operators.model import DeployOperator, ModelOperator, UndeployOperator
@@ -113,6 +114,8 @@ class Account:
         self.state, self.until, self.deployment = "evaluating", self.now + EVALUATING, "COMPLETED"
 
     # What a hook does.
+
+    read_status = ServiceHook.read_status
 
     def request(self, call: Call[Any]) -> Any:
         return call.read(self.fetch(call), "c")

@@ -29,6 +29,7 @@ from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import TransientResponseError, TransportError
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators import identity as identity_module
 from airflow_provider_nugen.operators import submit as submit_module
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
@@ -345,6 +346,8 @@ class Service:
     def _answer(self, call: Call[Any], payload: dict[str, Any]) -> Any:
         date = formatdate(self.now + self.skew, usegmt=True)
         return call.read(RawResponse(200, json.dumps(payload).encode(), revision="B", date=date), "c")
+
+    read_status = ServiceHook.read_status
 
     def close(self) -> None:
         """Close nothing."""

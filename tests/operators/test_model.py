@@ -17,6 +17,7 @@ from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException
 from airflow_provider_nugen.exceptions import NotReadyError, PossibleDuplicateJobError, ProviderError
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators import model as model_module
 from airflow_provider_nugen.operators.nugen import DeployModelOperator, UndeployModelOperator
 
@@ -33,6 +34,8 @@ class Hook:
         self.revision = revision
         self.answers = answers
         self.asked: list[str] = []
+
+    read_status = ServiceHook.read_status
 
     def request(self, call: Call[Any]) -> Any:
         call.request(self.revision, "c")
