@@ -639,10 +639,10 @@ def identity_with(
     """Change the context that an identity is made of, and the identity."""
     original = TaskIdentity.__init__
 
-    def init(self: TaskIdentity, context: Any) -> None:
+    def init(self: TaskIdentity, context: Any, *args: Any, **kwargs: Any) -> None:
         context = {**context, "ti": SimpleNamespace(**vars(context["ti"]))}
         change(context)
-        original(self, context)
+        original(self, context, *args, **kwargs)
         after(self)
 
     patch.setattr(TaskIdentity, "__init__", init)
