@@ -121,7 +121,7 @@ class JobRecord:
         if cleared and not adopt and task_state_survives_clear():
             #: Whether an earlier try, before the task was cleared, may have started a job of which only this is known.
             self.sent_before_clear = _sent(entry) if entry.get("sending") else None
-            self._entry: dict[str, Any] = {"earlier": _job_ids(entry)}
+            self._entry: dict[str, Any] = {"earlier": _job_ids(entry), "items": entry.get("items")}
             self.starts_anew = True
         else:
             self.sent_before_clear = None
@@ -151,6 +151,16 @@ class JobRecord:
     def previous_job_ids(self) -> list[str]:
         """Jobs of this task that it does not continue with: from before a clear, or ended without success."""
         return [*(self._entry.get("earlier") or ()), *(self._entry.get("previous_job_ids") or ())]
+
+    @property
+    def job_ids(self) -> list[str]:
+        """All jobs of this task that are known, whether it continues with them or not."""
+        return _job_ids(self._entry)
+
+    @property
+    def items(self) -> int:
+        """How many jobs the task starts, as far as earlier tries knew; 0 for a task of one job."""
+        return self._entry.get("items") or 0
 
     @property
     def job_id(self) -> str | None:
@@ -229,6 +239,10 @@ class JobRecord:
     def record_not_sent(self) -> None:
         """Record that the service provably did not act on what was sent; what was doubtful before still is."""
         self._keep(sending=self._doubt)
+
+    def record_items(self, items: int) -> None:
+        """Record how many jobs the task starts; each of them has a record of its own."""
+        self._keep(items=items or None)
 
     def record_started(self, job_id: str) -> None:
         """Record the job."""

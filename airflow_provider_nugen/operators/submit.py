@@ -145,22 +145,23 @@ class SubmitOperator(StartOperator):
 
     def start_all(self, context: Context) -> str | list[str]:
         """Start the job, or one job of a list after the other until one cannot be started."""
-        if not self.is_many:
-            return self.start(context)
         seconds(self.poke_interval, "poke_interval")  # type: ignore[arg-type]  # rendered by now
         try:
             with self.session():
-                return self._start_many(context)
+                if self.is_many:
+                    return self._start_many(context)
+                self._deal_with_other_items(context, None)
         except ApiError as e:
             raise self.failed(e) from None
+        return self.start(context)
 
     def _start_many(self, context: Context) -> list[str]:
         # All arguments are checked before anything is paid.
         attempts = [self._attempt(context, one, item) for item, one in enumerate(self.items())]
+        self._deal_with_other_items(context, len(attempts))
         ids: list[str] = []
         for item, attempt in enumerate(attempts):
-            later = [other.record.job_id for other in attempts[item + 1 :]]
-            attempt.siblings = [*ids, *filter(None, later)]
+            attempt.siblings = [job_id for other in attempts if other is not attempt for job_id in other.record.job_ids]
             try:
                 ids.append(self._start(attempt))
             except (ApiError, ProviderError):
@@ -173,6 +174,58 @@ class SubmitOperator(StartOperator):
                 )
                 raise
         return ids
+
+    def _deal_with_other_items(self, context: Context, count: int | None) -> None:
+        """
+        Deal with the jobs that earlier tries started for items that the arguments do not have any more.
+
+        :param context: the context of the running task.
+        :param count: how many items there are; ``None`` for a task of one job.
+        :raises PossibleDuplicateJobError: unless ``on_changed_inputs`` says that such jobs are left.
+        """
+        whole = self.job_record(context)
+        if not whole.has_store:
+            return
+        others: list[int | None] = [*range(count or 0, whole.items)]
+        for item in others if count is None else [None, *others]:
+            record = self.job_record(context, item)
+            if record.starts_anew:
+                self._deal_with_earlier_jobs(Attempt(self, TaskIdentity(context, item), record, {}, "", False))
+                record.record_ended()
+            elif record.job_id is not None or record.may_have_sent:
+                self._leave(record)
+        if whole.items != (count or 0):
+            self.job_record(context).record_items(count or 0)
+
+    def _leave(self, record: JobRecord) -> None:
+        """
+        Leave the job of an item that the arguments do not have any more.
+
+        :raises PossibleDuplicateJobError: unless ``on_changed_inputs`` says so.
+        """
+        subject, is_running = f"{self.kind.label} (its id is not known)", False
+        if record.job_id is not None:
+            subject = self.kind.subject(record.job_id)
+            try:
+                job_status = self.kind.read_status(self.hook.read_status(self.kind, record.job_id), record.status)
+            except NotFoundError:
+                pass  # a fresh id is not visible everywhere at once
+            else:
+                if record.has_failed or job_status.is_terminal_failure:
+                    record.record_ended()
+                    return
+                subject, is_running = f"{subject} ({job_status.status})", self.kind.is_live(job_status)
+        if self.on_changed_inputs == "fail":
+            raise self._duplicate(
+                f"An earlier try started {subject} for an item that today's arguments do not have: which of them are "
+                "right is not known, so none is started. Clear the task to start new ones, or set "
+                "on_changed_inputs='new'.",
+                *filter(None, [record.job_id]),
+            )
+        self.log.warning("The arguments have no item any more for %s, which an earlier try started.", subject)
+        if is_running and record.job_id is not None:
+            self._cancel_earlier(record.job_id)
+        record.record_ended()
 
     def _attempt(self, context: Context, one: SubmitOperator, item: int | None = None) -> Attempt:
         identity, record, inputs = TaskIdentity(context, item), self.job_record(context, item), one.inputs()
@@ -408,7 +461,7 @@ class SubmitOperator(StartOperator):
         try:
             for job_id in record.previous_job_ids:
                 old[job_id] = self.kind.read_status(self.hook.read_status(self.kind, job_id))
-            if not old or record.sent_before_clear is not None:
+            if attempt.inputs and (not old or record.sent_before_clear is not None):
                 for job in self._listed_before_clear(attempt):
                     old[job.job_id] = job.read_status(self.kind)
                     if attempt.generated and attempt.identity.task_key in (job.name or "").lower():

@@ -31,6 +31,8 @@ from airflow_provider_nugen.api.nugen import jobs, submissions
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.compat import AirflowFailException, AirflowSkipException
 from airflow_provider_nugen.exceptions import JobTimeoutError, ProviderError, final
+from airflow_provider_nugen.hooks import base as hook_module
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators import model as model_module
 from airflow_provider_nugen.operators import start as start_module
 from airflow_provider_nugen.operators.model import DeployOperator, ModelOperator, UndeployOperator
@@ -113,6 +115,8 @@ class Account:
         self.state, self.until, self.deployment = "evaluating", self.now + EVALUATING, "COMPLETED"
 
     # What a hook does.
+
+    poll, read_status = ServiceHook.poll, ServiceHook.read_status
 
     def request(self, call: Call[Any]) -> Any:
         return call.read(self.fetch(call), "c")
@@ -393,7 +397,7 @@ def modelled(machine: type[Pipeline], patch: pytest.MonkeyPatch) -> Iterator[Non
         sleep=lambda seconds: current[0].sleep(seconds),
         monotonic=lambda: current[0].monotonic(),
     )
-    for module in (model_module, start_module, tasks):
+    for module in (hook_module, model_module, start_module, tasks):
         patch.setattr(module, "time", clock)
     patch.setattr(StartOperator, "_get_ready_to_kill", lambda self, kind, job_id: None)
     patch.setattr(HypothesisProvider, "_maybe_draw_constant", lambda self, *args, **kwargs: None)

@@ -29,6 +29,7 @@ from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import TransientResponseError, TransportError
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, ProviderError
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators import identity as identity_module
 from airflow_provider_nugen.operators import submit as submit_module
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
@@ -346,6 +347,8 @@ class Service:
         date = formatdate(self.now + self.skew, usegmt=True)
         return call.read(RawResponse(200, json.dumps(payload).encode(), revision="B", date=date), "c")
 
+    read_status = ServiceHook.read_status
+
     def close(self) -> None:
         """Close nothing."""
 
@@ -636,10 +639,10 @@ def identity_with(
     """Change the context that an identity is made of, and the identity."""
     original = TaskIdentity.__init__
 
-    def init(self: TaskIdentity, context: Any) -> None:
+    def init(self: TaskIdentity, context: Any, *args: Any, **kwargs: Any) -> None:
         context = {**context, "ti": SimpleNamespace(**vars(context["ti"]))}
         change(context)
-        original(self, context)
+        original(self, context, *args, **kwargs)
         after(self)
 
     patch.setattr(TaskIdentity, "__init__", init)

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_nugen.exceptions import JobFailedError
+from airflow_provider_nugen.exceptions import JobFailedError, PossibleDuplicateJobError
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
 from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator, CreateEvaluationOperator
+from airflow_provider_nugen.operators.submit import SubmitOperator
 
 from .support import BENCHMARK, DOCUMENTS, POKE, QUICK, Life, Service, is_final, is_retryable
 
@@ -182,3 +184,184 @@ def test_a_task_of_one_job_keeps_the_identity_that_is_stored(service: Service, k
     assert one.store_key == "airflow_provider_nugen.job"
     assert len({i.key for i in (one, first, second)}) == len({i.store_key for i in (one, first, second)}) == 3
     assert len({i.kin_key for i in (one, first, second)}) == 3
+
+
+# Never the job of another item.
+
+
+def test_a_request_that_never_arrived_is_not_taken_for_the_item_before_it(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The first item's job is not listed yet when the second's request is sent, and is when that one is searched for.
+    monkeypatch.setattr(SubmitOperator, "_list_before_sending", lambda *args: ([], service.world.now()))
+    monkeypatch.setattr("airflow_provider_nugen.api.submission.math.floor", lambda at: at - 10)
+    service.fault("drop", "create_evaluation", skip=1)
+    life = Life(evaluations(service, model_id=[service.trained()] * 2), key)
+    assert is_retryable(life.run())
+    (first,) = service.live("evaluation")
+    ids = life.run().value["evaluation_ids"]
+    assert ids == service.live("evaluation")
+    assert ids[0] == first
+    assert len(set(ids)) == 2
+
+
+def test_a_request_that_never_arrived_is_not_taken_for_an_item_after_it(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = Life(evaluations(service, model_id=[service.trained()] * 2), key)
+    first, second = life.run().value["evaluation_ids"]
+    service.world.fail_job(first, "out of memory")
+    monkeypatch.setattr(SubmitOperator, "_list_before_sending", lambda *args: ([], service.world.now()))
+    service.fault("drop", "create_evaluation")
+    assert is_retryable(life.run())
+    third, still = life.run().value["evaluation_ids"]
+    assert still == second
+    assert third not in (first, second)
+
+
+class WorkerDiedError(BaseException):
+    """The worker's process is killed."""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("memory", [True, False], ids=["with store", "without store"])
+@pytest.mark.parametrize("make", [evaluations, alignments])
+def test_a_worker_that_dies_at_any_request_pays_none_twice(
+    service: Service, key: str, monkeypatch: pytest.MonkeyPatch, make: Callable[..., Any], memory: bool, when: str
+) -> None:
+    original = ServiceHook.request
+    count, at = 0, 0
+
+    def request(hook: Any, call: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == at and when == "before":
+            raise WorkerDiedError
+        answer = original(hook, call)
+        if count == at:
+            raise WorkerDiedError
+        return answer
+
+    monkeypatch.setattr(ServiceHook, "request", request)
+    while at == 0 or count >= at:
+        service.reset(key)
+        count, at = 0, at + 1
+        if make is evaluations:
+            life = Life(evaluations(service, 2), key, memory=memory)
+        else:
+            life = Life(alignments(), key, memory=memory)
+        kind = life.ti.task.kind.id_name.removesuffix("_id")
+        try:
+            run = life.run()
+        except WorkerDiedError:
+            run = life.run()
+        live = service.live(kind)
+        if run.error is None:
+            assert run.value[f"{kind}_ids"] == live
+            assert len(live) == 2
+        else:
+            # Without a store a job without a name is not certainly the task's own.
+            assert not memory
+            assert make is evaluations
+            assert isinstance(run.error, PossibleDuplicateJobError)
+            assert any(job_id in str(run.error) for job_id in live)
+    assert at >= 3
+
+
+def test_the_items_of_mapped_tasks_are_their_own(service: Service, key: str) -> None:
+    lives = [Life(alignments(), key, map_index=index) for index in range(2)]
+    ids = [job_id for life in lives for job_id in life.run().value["alignment_ids"]]
+    assert [job_id for life in lives for job_id in life.run().value["alignment_ids"]] == ids
+    assert len({job.inputs["name"] for job in service.jobs()}) == len(service.jobs()) == 4
+
+
+# Arguments that change between two tries.
+
+
+def edited(life: Life, **arguments: Any) -> Life:
+    """Let the next tries of a task have other arguments."""
+    before = life.make
+    life.make = lambda: _with(before(), arguments)
+    return life
+
+
+def _with(task: Any, arguments: dict[str, Any]) -> Any:
+    for name, value in arguments.items():
+        setattr(task, name, value)
+    return task
+
+
+CHANGES = {
+    "another order": (["trained-1-model", "trained-0-model"], 0),
+    "shorter": (["trained-0-model"], 1),
+    "empty": ([], 0),
+    "one job": ("trained-0-model", 0),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_retry_with_another_list_fails_and_names_the_job(service: Service, key: str, change: str) -> None:
+    model_id, item = CHANGES[change]
+    life = Life(evaluations(service, 2), key)
+    ids = life.run().value["evaluation_ids"]
+    run = edited(life, model_id=model_id).run()
+    assert is_final(run)
+    assert isinstance(run.error, PossibleDuplicateJobError)
+    assert repr(ids[item]) in str(run.error)
+    assert service.live("evaluation") == ids
+    # Nothing is forgotten by having failed.
+    assert is_final(life.run())
+    assert edited(life, model_id=["trained-0-model", "trained-1-model"]).run().value["evaluation_ids"] == ids
+
+
+def test_a_retry_with_a_list_in_the_place_of_one_job_fails_and_names_it(service: Service, key: str) -> None:
+    model_id = service.trained()
+    life = Life(evaluations(service, model_id=model_id), key)
+    job_id = life.run().value["evaluation_id"]
+    run = edited(life, model_id=[model_id]).run()
+    assert is_final(run)
+    assert repr(job_id) in str(run.error)
+    assert service.live("evaluation") == [job_id]
+
+
+def test_a_retry_with_a_longer_list_starts_what_is_new(service: Service, key: str) -> None:
+    life = Life(evaluations(service, 2), key)
+    ids = life.run().value["evaluation_ids"]
+    longer = edited(life, model_id=[*life.make().model_id, service.trained()]).run().value["evaluation_ids"]
+    assert longer[:2] == ids
+    assert longer == service.live("evaluation")
+
+
+@pytest.mark.parametrize("change", ["shorter", "empty", "one job"])
+def test_a_retry_that_may_change_its_list_names_the_jobs_that_it_leaves(
+    service: Service, key: str, logs: Any, change: str
+) -> None:
+    model_id, item = CHANGES[change]
+    life = Life(evaluations(service, 2, on_changed_inputs="new"), key)
+    ids = life.run().value["evaluation_ids"]
+    run = edited(life, model_id=model_id).run()
+    assert run.error is None
+    assert any(repr(ids[item]) in line and "no item any more" in line for line in logs.at("warning"))
+    assert len(service.live("evaluation")) == (3 if change == "one job" else 2)
+    # The tries after it know of nothing left.
+    assert life.run().value == run.value
+
+
+def test_an_item_whose_job_failed_may_be_left_out(service: Service, key: str) -> None:
+    life = Life(evaluations(service, 2), key)
+    first, second = life.run().value["evaluation_ids"]
+    service.world.fail_job(second, "out of memory")
+    assert edited(life, model_id=["trained-0-model"]).run().value["evaluation_ids"] == [first]
+
+
+@pytest.mark.parametrize("change", ["shorter", "empty", "one job"])
+def test_a_cleared_task_names_the_jobs_of_all_its_items(service: Service, key: str, logs: Any, change: str) -> None:
+    life = Life(evaluations(service, 2), key)
+    ids = life.run().value["evaluation_ids"]
+    life.clear()
+    edited(life, model_id=CHANGES[change][0])
+    values = [life.run().value for _ in range(2)]
+    assert values[0] == values[1]
+    lines = [line for line in logs.at("warning") if "Before it was cleared" in line]
+    assert len(lines) == 2
+    assert all(repr(job_id) in "".join(lines) for job_id in ids)

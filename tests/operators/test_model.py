@@ -36,6 +36,8 @@ class Hook:
         self.answers = answers
         self.asked: list[str] = []
 
+    read_status = ServiceHook.read_status
+
     def request(self, call: Call[Any]) -> Any:
         call.request(self.revision, "c")
         operation = call.endpoint.operation.replace(" ", "_")
