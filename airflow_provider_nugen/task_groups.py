@@ -82,8 +82,9 @@ def deployed_model(
     The group has three tasks of its own: ``deploy``, ``undeploy``, and ``undeployed``, which needs no worker. The model
     is undeployed (at SeekrFlow: its deployment is demoted) when all tasks inside are over, also when they or ``deploy``
     itself failed or were skipped, and when ``deploy`` died before it knew what it had created. If undeploying fails,
-    the run fails; so it does if a task inside fails. Clearing a task inside clears ``deploy`` and ``undeploy``, too,
-    since they are its setup and teardown: it runs again with a model that is deployed.
+    the run fails; so it does if a task inside fails. In both cases, what comes after the group does not run. Clearing a
+    task inside clears ``deploy`` and ``undeploy``, too, since they are its setup and teardown: it runs again with a
+    model that is deployed.
 
     :param group_id: the group's id; the ids of its tasks begin with it.
     :param model_id: the model to deploy; at SeekrFlow a fine-tune that is completed.
@@ -158,7 +159,9 @@ def _wire(group: TaskGroup, deploy: BaseOperator, undeploy: BaseOperator) -> Non
     # A teardown's own rule would leave a model deployed whose deployment was lost sight of: the setup failed.
     undeploy.trigger_rule = TriggerRule.ALL_DONE
     # Airflow leaves teardowns out when it decides whether a run failed: this task brings the undeployment in.
-    undeploy >> EmptyOperator(task_id="undeployed", trigger_rule=TriggerRule.NONE_FAILED)
+    # What comes after the group comes after this task, so it must not succeed if a task inside failed.
+    last = [task for task in inside.values() if not task.downstream_task_ids & inside.keys()]
+    [undeploy, *last] >> EmptyOperator(task_id="undeployed", trigger_rule=TriggerRule.NONE_FAILED)
 
 
 def _skip_unless_needed(context: Context, *, deploy_id: str, keep_if: str | Callable[[Context], bool] | None) -> None:

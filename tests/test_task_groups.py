@@ -58,7 +58,8 @@ def test_undeploy_is_a_teardown_that_runs_whatever_became_of_its_setup(arguments
     assert deploy.retries == undeploy.retries == 3
     # Inside a run, a failed task inside counts, and a failed undeployment reaches the run by the task behind it.
     assert undeploy.on_failure_fail_dagrun is False
-    assert dag.get_task("serve.undeployed").upstream_task_ids == {"serve.undeploy"}
+    inside = {"serve.last", "serve.alone", "serve.inner.b"}
+    assert dag.get_task("serve.undeployed").upstream_task_ids == {"serve.undeploy", *inside}
     assert dag.get_task("serve.undeployed").trigger_rule == "none_failed"
     assert dag.get_task("after").upstream_task_ids == {"serve.undeployed"}
 

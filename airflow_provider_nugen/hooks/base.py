@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
@@ -291,8 +292,11 @@ class ServiceHook(BaseHook):
         :raises JobTimeoutError: if it was not done in time.
         :raises RequestRejectedError: if the service refuses the question.
         :raises ServiceUnreachableError: if the status could not be read for too long.
-        :raises ValueError: if there is no such kind of job.
+        :raises ValueError: if there is no such kind of job, or a length of time is not one.
         """
+        for name, value in (("timeout", timeout), ("poke_interval", poke_interval)):
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} is {value!r}; it must be a number of seconds")
         kind, now = self._kind(kind), time.time()
         settings = WaitSettings(poke_interval=poke_interval, deadline=now + timeout)
         waiter = Waiter(kind, job_id, self.conn_id, settings, WaitState(now))

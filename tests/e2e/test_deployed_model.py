@@ -51,12 +51,14 @@ CASES = {
     "deploy-refused": Case(
         fault={**FORBIDDEN, "operation": "deploy"},
         run="failed",
-        states="failed upstream_failed upstream_failed success success",
+        states="failed upstream_failed upstream_failed success upstream_failed",
         accepted=0,
     ),
     "deploy-answer-lost": Case(fault={**DROPPED, "operation": "deploy", "processed": True}, accepted=0),
     "deploy-request-lost": Case(fault={**DROPPED, "operation": "deploy"}),
-    "inside-fails": Case({"inside": "failed"}, run="failed", states="success failed upstream_failed success success"),
+    "inside-fails": Case(
+        {"inside": "failed"}, run="failed", states="success failed upstream_failed success upstream_failed"
+    ),
     "inside-skipped": Case({"inside": "skipped"}, states="success skipped skipped success success"),
     "undeploy-fails-once": Case(fault={"action": "status", "status": 500, "times": 1, "operation": "undeploy"}),
     # All that can be done: the run says that the model is still there.

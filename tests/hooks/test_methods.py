@@ -357,3 +357,14 @@ def test_a_file_that_is_not_there_is_an_error_before_anything_is_sent(
     with pytest.raises(errors.InvalidInputError, match="is not a benchmark"):
         nugen.upload_benchmark(tmp_path / "wrong.json", name="b", document_id="d-1")
     assert simulator.requests == []
+
+
+@pytest.mark.parametrize("argument", ["timeout", "poke_interval"])
+@pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])
+def test_what_is_not_a_length_of_time_is_an_error_before_anything_is_asked(
+    simulator: Simulator, nugen: NugenHook, argument: str, value: float
+) -> None:
+    before = len(simulator.requests)
+    with pytest.raises(ValueError, match=argument):
+        nugen.wait_for_job("nugen.alignment", "a", **{argument: value})
+    assert len(simulator.requests) == before

@@ -17,6 +17,7 @@ from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator
 from airflow_provider_nugen.operators.seekr import (
     SeekrCreateDeploymentOperator,
     SeekrCreateFineTuneOperator,
+    SeekrDemoteDeploymentOperator,
     SeekrUploadFilesOperator,
 )
 from airflow_provider_nugen.operators.start import StartOperator
@@ -88,12 +89,52 @@ def _deployment(folder: Path, **arguments: Any) -> Any:
     return SeekrCreateDeploymentOperator(model_id="ft-1", **arguments)
 
 
+# The tasks of a pipeline: the folder of each lies beside those of the others, which is how they read its XComs.
+
+
+def _samples(folder: Path, **arguments: Any) -> Any:
+    names = [folder / f"{arguments['task_id']}-{number}.jsonl" for number in range(3)]
+    for path in names:
+        path.write_text(json.dumps({"messages": [{"role": "user", "content": path.name}]}) + "\n")
+    return SeekrUploadFilesOperator(files=names, purpose="fine-tune", min_samples=1, **arguments)
+
+
+#: How tasks of a pipeline wait: on the worker, for jobs that are soon done.
+_WAIT: dict[str, Any] = {"wait_for_completion": True, "deferrable": False, "poke_interval": 0.05, "timeout": 60}
+
+
+def _training(folder: Path, **arguments: Any) -> Any:
+    files = json.loads((folder.parent / "samples" / "result.json").read_text())
+    return SeekrCreateFineTuneOperator(
+        model="meta-llama/Llama-3.1-8B-Instruct",
+        training_files=["file-1", *files],
+        project_id=1,
+        n_epochs=1,
+        **_WAIT,
+        **arguments,
+    )
+
+
+def _serving(folder: Path, **arguments: Any) -> Any:
+    tuned = json.loads((folder.parent / "training" / "result.json").read_text())
+    return SeekrCreateDeploymentOperator(model_id=tuned["id"], **_WAIT, **arguments)
+
+
+def _end(folder: Path, **arguments: Any) -> Any:
+    created_by = arguments["task_id"].replace("end", "serving")
+    return SeekrDemoteDeploymentOperator(created_by=created_by, **_WAIT, **arguments)
+
+
 #: What a try can be one of.
 TASKS: dict[str, Callable[..., Any]] = {
     "alignment": _alignment,
     "files": _files,
     "fine-tune": _fine_tune,
     "deployment": _deployment,
+    "samples": _samples,
+    "training": _training,
+    "serving": _serving,
+    "end": _end,
 }
 
 
@@ -125,7 +166,14 @@ def main(
     StartOperator.lookup_delays = SeekrUploadFilesOperator.lookup_delays = (0.0, 0.1, 0.3)
     SeekrCreateDeploymentOperator.promote_delays = (0.0, 0.1)
     task = TASKS[kind](folder, task_id=task_id, retries=RETRIES)
-    xcoms: dict[str, Any] = {}
+    # Airflow clears the XComs of a task before each try; those of the others stay.
+    for file in folder.glob("xcom-*.json"):
+        file.unlink()
+
+    def xcom_pull(task_ids: str, key: str, map_indexes: int) -> Any:
+        file = folder.parent / task_ids.partition("-")[0] / f"xcom-{key}.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
     ti = SimpleNamespace(
         task=task,
         dag_id="crash",
@@ -134,7 +182,9 @@ def main(
         map_index=-1,
         try_number=try_number,
         max_tries=RETRIES,
-        xcom_push=lambda key, value: xcoms.__setitem__(key, value),
+        xcom_push=lambda key, value: write_at_once(folder / f"xcom-{key}.json", value),
+        xcom_pull=xcom_pull,
+        get_task_states=lambda dag_id, task_ids, run_ids: {"a_run": dict.fromkeys(task_ids, "failed")},
     )
     context: dict[str, Any] = {"ti": ti, "dag_run": SimpleNamespace(start_date=RUN_STARTED)}
     if memory:

@@ -64,8 +64,13 @@ class Worker:
             assert self.run(folder / str(number), f"measure-{number}", 1)
             self._seconds = time.monotonic() - began
         (folder / "lines").mkdir()
-        self._run(crash_child.count_lines, folder / "lines", "lines", 1, None, None)
-        self._lines: int = json.loads((folder / "lines" / "lines.json").read_text())
+        self._lines = self.count(folder / "lines", "lines")
+
+    def count(self, folder: Path, task_id: str) -> int:
+        """Run a try, and count how many lines it takes."""
+        self._run(crash_child.count_lines, folder, task_id, 1, None, None)
+        lines: int = json.loads((folder / "lines.json").read_text())
+        return lines
 
     def live_through(self, folder: Path, task_id: str, seed: int) -> tuple[int, int]:
         """Try a task instance until it succeeds; return how many tries it took, and how many of them were killed."""
