@@ -20,12 +20,13 @@ from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.ui import RENDERERS, Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings
-from airflow_provider_nugen.waiting.wait import JobWait
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.waiting.state import WaitSettings
+    from airflow_provider_nugen.waiting.wait import JobWait
 
 #: An id, or a list of ids; in the place of an id there can be a dict that holds it, see :func:`job_ids`.
 JobIds = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -193,6 +194,8 @@ class WaitsForJob(ServiceTask):
         :param error: what Airflow says of the trigger.
         :param context: the context of the running task.
         """
+        from airflow_provider_nugen.waiting.state import WaitSettings
+
         now, budget, settings = time.time(), self.timeout, WaitSettings()
         if isinstance(error, TaskDeferralTimeout):
             settings = WaitSettings(deadline=now)
@@ -224,6 +227,9 @@ class WaitsForJob(ServiceTask):
         :param seen: the service knows the jobs.
         :raises InvalidArgumentError: if there is no id to ask for.
         """
+        # Loaded only now: a DAG file that is parsed waits for nothing.
+        from airflow_provider_nugen.waiting.wait import JobWait
+
         ids = job_ids(job_id, kind.id_name)
         wait = JobWait(kind, ids, self.conn_id, settings, {"began": time.time(), **(stored or {})})
         if kind.lookup is not None:
