@@ -15,7 +15,7 @@ from .support import BENCHMARK, DOCUMENTS, POKE, QUICK, Life, Service, is_final,
 
 
 def evaluations(service: Service, count: int = 3, **arguments: Any) -> Callable[[], CreateEvaluationOperator]:
-    """Make operators that evaluate so many models."""
+    """Make operators that evaluate a number of models."""
     own = {"model_id": [service.trained(f"trained-{number}") for number in range(count)], "benchmark_id": BENCHMARK}
     return lambda: CreateEvaluationOperator(task_id="evaluate", retries=3, poke_interval=POKE, **{**own, **arguments})
 
@@ -27,7 +27,7 @@ def alignments(**arguments: Any) -> Callable[[], CreateAlignmentOperator]:
 
 
 def die_at(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """Let the process die after the answer to so many requests, the last of them not recorded."""
+    """Let the process die after the answer to a number of requests, the last of them not recorded."""
     record_started, answered = JobRecord.record_started, []
 
     def record(self: JobRecord, job_id: str) -> None:
