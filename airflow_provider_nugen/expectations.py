@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: What a regular expression begins with where it is text.
 REGEX_PREFIX = "re:"
@@ -17,8 +16,7 @@ REGEX_PREFIX = "re:"
 Expected = str | re.Pattern[str] | None
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(NamedTuple):
     """
     What one answer is expected to contain.
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import BaseOperator, TaskGroup, TriggerRule, XComArg
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 RETRIES = 3
 
 
-@dataclass(frozen=True)
-class DeployedModel:
+class DeployedModel(NamedTuple):
     """
     What :func:`deployed_model` yields.
 

@@ -20,13 +20,14 @@ from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.outlets import fill_outlet_events
 from airflow_provider_nugen.ui import RENDERERS, Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings
-from airflow_provider_nugen.waiting.wait import JobWait
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Context
     from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+    from airflow_provider_nugen.waiting.state import WaitSettings
+    from airflow_provider_nugen.waiting.wait import JobWait
 
 #: Seconds between the deadline of a wait, where the final poll is due, and Airflow's own timeout of the trigger, which
 #: is only the backstop for a deadline that falls while no triggerer runs.
@@ -200,6 +201,8 @@ class WaitsForJob(ServiceTask):
         :param error: what Airflow says of the trigger.
         :param context: the context of the running task.
         """
+        from airflow_provider_nugen.waiting.state import WaitSettings
+
         now, budget, settings = time.time(), self.timeout, WaitSettings()
         if isinstance(error, TaskDeferralTimeout):
             settings = WaitSettings(deadline=now)
@@ -231,6 +234,9 @@ class WaitsForJob(ServiceTask):
         :param seen: the service knows the jobs.
         :raises InvalidArgumentError: if there is no id to ask for.
         """
+        # Loaded only now: a DAG file that is parsed waits for nothing.
+        from airflow_provider_nugen.waiting.wait import JobWait
+
         ids = job_ids(job_id, kind.id_name)
         wait = JobWait(kind, ids, self.conn_id, settings, {"began": time.time(), **(stored or {})})
         if kind.lookup is not None:

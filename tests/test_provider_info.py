@@ -145,7 +145,7 @@ from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator
 loaded = set(sys.modules)
 import {", ".join(modules)}
 print(sorted({{"aiohttp", "requests", "urllib3", "yarl", "tenacity", "rich"}} & (sys.modules.keys() - loaded)))
-needless = r"airflow_provider_nugen\\..*(models|_transport|client|trigger)"
+needless = r"airflow_provider_nugen\\..*(models|transport|client|trigger|settings|network|waiter|gating)"
 print([name for name in sys.modules if re.match(needless, name)])
 """
     assert run("-c", code).split() == ["[]", "[]"]
@@ -169,7 +169,7 @@ print(sorted(name for name in sys.modules if name.startswith("airflow_provider_n
         "model_id m-1",
         "{'status': 'READY', 'model_id': 'm-1'}",
         "[]",
-        "['airflow_provider_nugen.hooks.transport']",
+        "[]",
     ]
 
 

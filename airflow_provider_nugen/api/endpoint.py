@@ -32,7 +32,7 @@ MAX_WORDS = 1000
 MAX_LOCATION = 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PerRevision(Generic[V_co]):
     """Something that differs between the API revisions of a service; ``None`` = not there."""
 
@@ -86,7 +86,7 @@ class Request:
     uploads: Sequence[Upload] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Endpoint(Generic[T]):
     """
     One endpoint of a service.

@@ -94,8 +94,7 @@ def progress_bounds(progress: Progress | None) -> tuple[float, float] | None:
 _PROGRESS = re.compile(r"\s*(\d{1,9}(?:\.\d{1,9})?)\s*(?:/\s*(\d{1,9})|%|$)")
 
 
-@dataclass(frozen=True)
-class Supplement(Generic[M]):
+class Supplement(NamedTuple, Generic[M]):
     """
     What another endpoint adds to the status of a job, for the log and for the reason of a failure.
 
@@ -125,8 +124,7 @@ class Described(NamedTuple):
     revision: str | None = None
 
 
-@dataclass(frozen=True)
-class Lookup(Generic[M]):
+class Lookup(NamedTuple, Generic[M]):
     """
     The list in which a job is found whose id the status endpoint does not know, or whose answer lacks something.
 
@@ -148,7 +146,7 @@ class Lookup(Generic[M]):
     advice: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class JobKind(Generic[M]):
     """
     One kind of job.

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from airflow_provider_nugen.api.endpoint import Call, Endpoint, Request
 from airflow_provider_nugen.api.job import JobKind, JobStatus
@@ -72,7 +72,7 @@ class ListedJob:
         return f"{self.job_id!r} ({self.status or 'no status'}{name}, created {self.created or 'at an unknown time'})"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Submission(Generic[A]):
     """
     How a kind of job is started and found again.
@@ -102,7 +102,7 @@ class Submission(Generic[A]):
 # Requests of a submission.
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class GuardedCall(Call[A]):
     """
     A call that is checked at each attempt to send it, also after a pause between two attempts.
@@ -123,8 +123,7 @@ class GuardedCall(Call[A]):
         return Call.request(self, revision, conn_id)
 
 
-@dataclass(frozen=True, slots=True)
-class ListPage(Generic[A]):
+class ListPage(NamedTuple, Generic[A]):
     """
     One page of a list.
 
@@ -142,9 +141,10 @@ class ListPage(Generic[A]):
     now: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class ListCall(Call[Any]):
     """A call that reads a page of a list, with all that the answer says about the rest of the list."""
+
+    __slots__ = ()
 
     @classmethod
     def of(cls, call: Call[Any]) -> ListCall:
@@ -191,8 +191,7 @@ def epoch_of_date(header: str | None) -> float | None:
         return None
 
 
-@dataclass(frozen=True)
-class JobList:
+class JobList(NamedTuple):
     """
     All that a listing shows.
 
@@ -251,8 +250,7 @@ class ListReader:
 # Which job is the task's own.
 
 
-@dataclass(frozen=True)
-class Sent:
+class Sent(NamedTuple):
     """
     What is known of the requests that may have started a job; times by the service's clock, in epoch seconds.
 
@@ -266,8 +264,7 @@ class Sent:
     listed: Collection[str] | None = None
 
 
-@dataclass(frozen=True)
-class JobMatch:
+class JobMatch(NamedTuple):
     """
     Which of the listed jobs is the task's own.
 

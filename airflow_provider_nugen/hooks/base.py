@@ -17,16 +17,9 @@ from airflow_provider_nugen.api.registry import KINDS
 from airflow_provider_nugen.api.response import RawResponse
 from airflow_provider_nugen.api.service import Service
 from airflow_provider_nugen.exceptions import JOB_ERRORS, wait_error
-from airflow_provider_nugen.hooks.connection import read_settings
 from airflow_provider_nugen.hooks.deprecation import log_deprecation
-from airflow_provider_nugen.hooks.failures import explained
-from airflow_provider_nugen.hooks.revision import spoken_revision
-from airflow_provider_nugen.hooks.settings import Settings
-from airflow_provider_nugen.hooks.transport import sync_transport
 from airflow_provider_nugen.metrics import WORKER
 from airflow_provider_nugen.waiting.result import Decision, Outcome
-from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
-from airflow_provider_nugen.waiting.waiter import Waiter
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -35,7 +28,10 @@ if TYPE_CHECKING:
     from tenacity import RetryCallState
 
     from airflow_provider_nugen.api.models import ServiceModel
+    from airflow_provider_nugen.hooks.revision import SpokenRevision
+    from airflow_provider_nugen.hooks.settings import Settings
     from airflow_provider_nugen.hooks.sync_transport import SyncTransport
+    from airflow_provider_nugen.waiting.waiter import Waiter
 
 T = TypeVar("T")
 M = TypeVar("M", bound="ServiceModel")
@@ -104,11 +100,19 @@ class ServiceHook(BaseHook):
     @property
     def revision(self) -> str:
         """The API revision that calls are sent in: the connection's, or the one that the service spoke last."""
-        return spoken_revision(self.settings).revision
+        return self._spoken_revision().revision
+
+    def _spoken_revision(self) -> SpokenRevision:
+        from airflow_provider_nugen.hooks.revision import spoken_revision
+
+        return spoken_revision(self.settings)
 
     def _read(self, known_to_exist: bool = False) -> Settings:
         if self._settings is not None:
             return self._settings
+        # Loaded only now, as all that a task needs to send: a DAG file that is parsed sends nothing.
+        from airflow_provider_nugen.hooks.connection import read_settings
+
         settings = read_settings(self.service, self.conn_id, known_to_exist=known_to_exist or self._was_read)
         self._settings, self._was_read = settings, True
         if settings.unknown_extras:
@@ -135,6 +139,8 @@ class ServiceHook(BaseHook):
 
     def _open(self) -> SyncTransport:
         if self._transport is None:
+            from airflow_provider_nugen.hooks.transport import sync_transport
+
             self._transport = sync_transport(self.settings)
         return self._transport
 
@@ -173,13 +179,15 @@ class ServiceHook(BaseHook):
         return response
 
     def _ask_in_any_revision(self, call: Call[Any]) -> RawResponse:
-        revision = spoken_revision(self.settings)
+        revision = self._spoken_revision()
         answers = [self._ask(call, revision.first_for(call))]
         while (other := revision.next_for(call, *answers)) is not None:
             answers.append(self._ask(call, other))
         return answers[-1]
 
     def _ask(self, call: Call[Any], revision: str) -> RawResponse:
+        from airflow_provider_nugen.hooks.failures import explained
+
         with explained(call, self.settings):
             response = self._open().send(call.request(revision, self.conn_id))
         response.revision = revision
@@ -294,6 +302,9 @@ class ServiceHook(BaseHook):
         :raises ServiceUnreachableError: if the status could not be read for too long.
         :raises ValueError: if there is no such kind of job, or a length of time is not one.
         """
+        from airflow_provider_nugen.waiting.state import WaitSettings, WaitState
+        from airflow_provider_nugen.waiting.waiter import Waiter
+
         for name, value in (("timeout", timeout), ("poke_interval", poke_interval)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} is {value!r}; it must be a number of seconds")

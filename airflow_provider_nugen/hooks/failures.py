@@ -6,8 +6,7 @@ import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow_provider_nugen.api.endpoint import Call
 from airflow_provider_nugen.api.errors import (
@@ -36,8 +35,7 @@ def explained(call: Call[Any], settings: Settings) -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True)
-class Library:
+class Library(NamedTuple):
     """
     The exceptions of an HTTP library.
 

@@ -31,7 +31,6 @@ from airflow_provider_nugen.exceptions import (
     UploadError,
     final,
 )
-from airflow_provider_nugen.gating import Condition, judge, markdown, table, versus
 from airflow_provider_nugen.hooks.nugen import NugenHook
 from airflow_provider_nugen.operators.base import ServiceOperator, id_list, invalid, one_id, text
 from airflow_provider_nugen.operators.chat import AskModelOperator
@@ -724,10 +723,14 @@ class EvaluationGateOperator(EvaluationResultsOperator):
         if isinstance(texts, (list, tuple)):
             known = [text for text in texts if not _is_rendered_later(text)]
             if known or not texts:
+                from airflow_provider_nugen.gating import Condition
+
                 Condition.parse_all(known)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Fetch the results and judge them."""
+        from airflow_provider_nugen.gating import Condition, judge, markdown, table, versus
+
         try:
             conditions = Condition.parse_all(self.conditions)
             model, baseline = self.results().compared()

@@ -20,10 +20,11 @@ from airflow_provider_nugen.operators.identity import JobRecord, TaskIdentity
 from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings
 
 if TYPE_CHECKING:
     from airflow.sdk import Context, XComArg
+
+    from airflow_provider_nugen.waiting.state import WaitSettings
 
 #: How long an operator waits for a job unless told otherwise, in seconds: as long as a sensor does.
 DEFAULT_TIMEOUT = timedelta(days=7)
@@ -216,6 +217,8 @@ class StartOperator(WaitsForJob, ServiceOperator):
 
         :param began: when it began, in epoch seconds.
         """
+        from airflow_provider_nugen.waiting.state import WaitSettings
+
         return WaitSettings(
             poke_interval=seconds(self.poke_interval, "poke_interval"),  # type: ignore[arg-type]  # rendered by now
             use_eta=self.use_eta,

@@ -32,11 +32,11 @@ from airflow_provider_nugen.exceptions import (
 from airflow_provider_nugen.tasks import WaitsForJob
 from airflow_provider_nugen.ui import Color
 from airflow_provider_nugen.waiting.result import Outcome, WaitResult
-from airflow_provider_nugen.waiting.state import WaitSettings
-from airflow_provider_nugen.waiting.wait import JobWait
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider_nugen.waiting.wait import JobWait
 
 #: Where a sensor in reschedule mode keeps what it knows between two pokes (Airflow 3.3 and later).
 STATE_KEY = "airflow_provider_nugen.wait"
@@ -208,6 +208,8 @@ class JobSensor(WaitsForJob, BaseSensorOperator):
 
     def _begin(self, context: Context) -> JobWait[Any]:
         """Begin the wait of this try; in reschedule mode, take it up where the poke before left it."""
+        from airflow_provider_nugen.waiting.state import WaitSettings
+
         began, known, polled_before = time.time(), dict[str, Any](), False
         if self.reschedule and not self.deferrable:
             if first := context["ti"].get_first_reschedule_date(context):

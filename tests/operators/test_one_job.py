@@ -819,7 +819,7 @@ def test_a_lost_answer_after_pauses_is_searched_for_a_minute_from_then_on(
 
     def read_late(*args: Any) -> Any:
         jobs = read(*args)
-        return replace(jobs, jobs=jobs.jobs if passed[0] >= listed_from else (), now=(jobs.now or 0) + passed[0])
+        return jobs._replace(jobs=jobs.jobs if passed[0] >= listed_from else (), now=(jobs.now or 0) + passed[0])
 
     monkeypatch.setattr(SubmitOperator, "_list", read_late)
     life = Life(alignment, key)

@@ -86,7 +86,7 @@ class Pipelines:
         return folder
 
     def kills(self, rand: random.Random, task: str) -> Iterator[dict[str, Any]]:
-        """Say when to kill the worker, each time anew."""
+        """Decide when to kill the worker, each time anew."""
         while True:
             line, seconds = rand.randint(1, self.lines[task]), rand.uniform(0, self.seconds[task])
             yield rand.choice([{"line": line}, {"line": line}, {"seconds": seconds}])

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from airflow_provider_nugen.api.seekr.models import File
@@ -37,8 +36,7 @@ MAX_BATCH_FILES = 50
 CLOCK_SKEW = 120.0
 
 
-@dataclass(frozen=True)
-class OwnFile:
+class OwnFile(NamedTuple):
     """
     A file that is to be uploaded.
 
