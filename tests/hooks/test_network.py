@@ -60,7 +60,15 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_password(
 
 @pytest.mark.parametrize(
     "base_url",
-    ["http://localhost:8765", "http://127.0.0.1:8765", "http://127.9.9.9", "http://[::1]", "https://localhost"],
+    [
+        "http://localhost:8765",
+        "http://127.0.0.1:8765",
+        "http://127.9.9.9",
+        "http://[::1]",
+        "http://localhost.",
+        "http://[::ffff:127.0.0.1]",
+        "https://localhost",
+    ],
 )
 def test_this_machine_is_never_asked_through_a_proxy(proxy_of: Callable[..., str | None], base_url: str) -> None:
     variables = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), "http://proxy.example:3128")
