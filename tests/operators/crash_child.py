@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import airflow_provider_nugen
+from airflow_provider_nugen.operators.identity import JobRecord
 from airflow_provider_nugen.operators.nugen import CreateAlignmentOperator
 from airflow_provider_nugen.operators.seekr import (
     SeekrCreateDeploymentOperator,
@@ -20,6 +21,7 @@ from airflow_provider_nugen.operators.seekr import (
     SeekrDemoteDeploymentOperator,
     SeekrUploadFilesOperator,
 )
+from airflow_provider_nugen.operators.seekr.files import SeekrUploadRecord
 from airflow_provider_nugen.operators.start import StartOperator
 
 #: Each task may be tried so often.
@@ -50,8 +52,20 @@ def write_at_once(file: Path, value: Any) -> None:
     beside.replace(file)
 
 
+def die_before_recording() -> None:
+    """Kill this process when the service has answered, before the answer is recorded."""
+
+    def die(*args: Any) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    JobRecord.record_started = SeekrUploadRecord.record_answered = die  # type: ignore[method-assign]
+
+
 def die_at(line: int) -> None:
-    """Kill this process when a number of lines of the provider have been executed."""
+    """Kill this process when a number of lines of the provider have been executed; 0: before it records an answer."""
+    if not line:
+        die_before_recording()
+        return
     executed = 0
 
     def trace(frame: Any, event: str, argument: Any) -> Any:
