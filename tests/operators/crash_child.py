@@ -58,7 +58,7 @@ def die_before_recording() -> None:
     def die(*args: Any) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    JobRecord.record_started = SeekrUploadRecord.record_answered = die  # type: ignore[method-assign]
+    JobRecord.record_started = SeekrUploadRecord.record_answered = die  # type: ignore[assignment, method-assign]
 
 
 def die_at(line: int) -> None:
