@@ -29,7 +29,7 @@ demo: install ## Run the example DAGs on a real Airflow against the simulator (U
 
 test: install ## Run all tests, in JOBS processes (one more than cores); print branch coverage
 	$(RUN) -m coverage erase
-	$(RUN) -m coverage run -m pytest -n $(JOBS) --dist loadgroup
+	$(RUN) -m coverage run -m pytest -n $(JOBS)
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
@@ -50,7 +50,7 @@ test-lineage: .venv-lineage/.installed ## Run the tests of the lineage, with the
 NEXT := 3.4
 
 test-next: .venv-next/.installed ## Run the tests of operators, sensors, triggers and assets on the Airflow to come
-	.venv-next/bin/python -m pytest -n $(JOBS) --dist loadgroup -m 'not (e2e or newest or browser or dist)' \
+	.venv-next/bin/python -m pytest -n $(JOBS) -m 'not (e2e or newest or browser or dist)' \
 		tests/operators tests/sensors tests/triggers tests/waiting tests/test_assets.py tests/test_outlets.py \
 		tests/test_compat.py tests/test_task_groups.py
 
@@ -61,7 +61,7 @@ test-next: .venv-next/.installed ## Run the tests of operators, sensors, trigger
 	@touch $@
 
 test-3.%: .venv-3.%/.installed
-	.venv-3.$*/bin/python -m pytest -n $(JOBS) --dist loadgroup -m 'not (e2e or newest or browser or dist)'
+	.venv-3.$*/bin/python -m pytest -n $(JOBS) -m 'not (e2e or newest or browser or dist)'
 
 .PRECIOUS: .venv-3.%/.installed
 .venv-3.%/.installed: pyproject.toml

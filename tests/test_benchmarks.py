@@ -46,7 +46,6 @@ def test_what_our_imports_cost_is_measured_beside_airflows_own(capsys: pytest.Ca
 
 
 @pytest.mark.e2e
-@pytest.mark.xdist_group("airflow")
 def test_our_trigger_is_measured_beside_a_bare_one() -> None:
     arguments = ["--kinds", "bare,nugen", "--waits", "3", "--repeats", "1", "--seconds", "1", "--markdown"]
     command = [sys.executable, "-m", "benchmarks.triggers", *arguments]

@@ -15,8 +15,7 @@ from devtools.client import AirflowApiError, Run
 from devtools.local_airflow import LocalAirflow
 from devtools.polling import wait_until
 
-# One Airflow at a time.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
+pytestmark = pytest.mark.e2e
 
 #: Seconds within which anything that is waited for happens, however busy the machine is.
 TIMEOUT = 180

@@ -11,8 +11,7 @@ from airflow_provider_nugen.simulator import Simulator
 from devtools.client import Run
 from devtools.local_airflow import LocalAirflow
 
-# One Airflow at a time.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
+pytestmark = pytest.mark.e2e
 
 DAG_ID = "e2e_deployed_model"
 #: The tasks of the group, in this order.

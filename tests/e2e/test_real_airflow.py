@@ -15,8 +15,7 @@ from devtools.polling import wait_until
 
 from .conftest import WRONG_KEY
 
-# One Airflow at a time.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("airflow")]
+pytestmark = pytest.mark.e2e
 
 #: The jobs that tests/e2e/dags waits for, and how many seconds they take.
 JOBS = {
