@@ -308,7 +308,7 @@ def test_what_a_template_brings_is_not_judged_when_the_dag_is_parsed() -> None:
 
 def test_a_pause_is_never_nothing(service: Service, key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr(tasks.time, "sleep", pauses.append)
+    monkeypatch.setattr("airflow_provider_nugen.tasks.time.sleep", pauses.append)
     service.fault("status", "chat_completion", status=502, times=6)
     assert life("nugen", deployed(service, "nugen"), key, poke_interval=0).run().value["answers"]
     assert pauses
