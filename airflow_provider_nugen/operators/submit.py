@@ -165,7 +165,7 @@ class SubmitOperator(StartOperator):
                 ids.append(self._start(attempt))
             except (ApiError, ProviderError):
                 self.log.warning(
-                    "Item %d of %d could not be started. Started before it: %s. They continue; a retry goes on with "
+                    "Item %d of %d could not be started. Started before it: %s. They continue; a retry continues with "
                     "them on Airflow 3.3 and later.",
                     item,
                     len(attempts),
