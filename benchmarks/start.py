@@ -1,7 +1,7 @@
 """
 What the modules of a provider cost each task and each parse of a DAG file that imports them.
 
-Airflow imports the DAG file in a fresh process for every task, whichever provider it is of, and again whenever it parses the file.
+Airflow imports the DAG file in a fresh process for every task, and again whenever it parses the file.
 Each import is measured in a process of its own, after Airflow's own modules; the providers take turns, so that a busy
 machine is busy for all of them.
 """
