@@ -14,6 +14,7 @@ from sensors.support import SHORT, Logs, Service, logs, make_service, no_schedul
 from airflow_provider_nugen.api.asset_uri import asset_uri
 from airflow_provider_nugen.api.nugen.service import NUGEN
 from airflow_provider_nugen.operators.nugen import CreateEvaluationOperator, EvaluationGateOperator
+from airflow_provider_nugen.operators.seekr import SeekrCreateAlignmentOperator
 from airflow_provider_nugen.sensors.nugen import AlignmentStatusSensor
 
 __all__ = ["logs", "make_service", "no_scheduler", "quick_polls", "service", "services"]
@@ -33,6 +34,7 @@ def outcome(make: Callable[[], BaseOperator], key: str, **context: Any) -> tuple
     ti: Any = TaskInstance(make())
     run(make, key, ti=ti, outlet_events=events, **context).value  # noqa: B018  # raises if the task failed
     aliased = {event.dest_asset_key.uri: event.extra for event in events[ALIAS].asset_alias_events}
+    assert len(aliased) == len(events[ALIAS].asset_alias_events), "two events of one asset"
     return events[MODEL].extra, aliased
 
 
@@ -76,6 +78,25 @@ def test_an_operator_fills_the_event_too(service: Service, key: str) -> None:
     extra, aliased = outcome(make, key, run_id="a_run")
     assert extra == {"evaluation_id": service.world.all("evaluation")[-1].id, "model_id": "nugen-flash-instruct"}
     assert list(aliased) == [f"nugen://{service.url.partition('//')[2]}/models/nugen-flash-instruct"]
+
+
+def test_a_job_that_is_started_and_waited_for_is_one_event(make_service: Callable[..., Service], key: str) -> None:
+    make_service(speed=10_000)
+
+    def make() -> BaseOperator:
+        return SeekrCreateAlignmentOperator(
+            task_id="align",
+            instructions="Be kind.",
+            files=["file-demo-1"],
+            wait_for_completion=True,
+            deferrable=False,
+            poke_interval=SHORT,
+            outlets=[MODEL, ALIAS],
+        )
+
+    extra, aliased = outcome(make, key, run_id="a_run")
+    assert extra["status"]
+    assert list(aliased.values()) == [extra]
 
 
 def test_a_gate_that_lets_pass_says_the_metrics(service: Service, key: str) -> None:
