@@ -323,6 +323,8 @@ def assert_same(server: RawServer, settings: Settings, seed: str, script: Script
             return
         if is_redirect(results["requests"]) and isinstance(results["aiohttp"], TransportError):
             return  # nobody reads the body of a redirect; aiohttp may have met the damage in it beside the headers
+        if "continues after its end" in str(results["requests"]) and isinstance(results["aiohttp"], RawResponse):
+            return  # what comes after the end is seen or not: aiohttp does not read on if the headers came before it
     raise AssertionError(f"seed {seed}: {b''.join(script.pieces)[:300]!r} {results}")
 
 
