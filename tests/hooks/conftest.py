@@ -156,14 +156,19 @@ def _monotonic(slept: list[float], real: Callable[[], float] = time.monotonic) -
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Nobody sleeps; what they would have slept is here."""
     slept: list[float] = []
+    own, really = threading.current_thread(), (time.sleep, asyncio.sleep)
+
+    # Simulators that are shared with other tests sleep in threads of their own.
+    def sleep(seconds: float) -> None:
+        slept.append(seconds) if threading.current_thread() is own else really[0](seconds)
 
     async def asleep(seconds: float, *args: Any) -> None:
-        slept.append(seconds)
+        slept.append(seconds) if threading.current_thread() is own else await really[1](seconds, *args)
 
     # The loop's own clock stays right.
     clock = SimpleNamespace(time=time.time, monotonic=partial(_monotonic, slept))
     monkeypatch.setattr(request_queue, "time", clock)
-    monkeypatch.setattr(time, "sleep", slept.append)
+    monkeypatch.setattr(time, "sleep", sleep)
     monkeypatch.setattr(asyncio, "sleep", asleep)
     return slept
 
