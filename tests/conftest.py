@@ -50,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class OneAirflow(LoadScopeScheduling):  # type: ignore[misc]  # no types
-    """Hands each test to whichever process is free, but all that share an Airflow to one: theirs is started once."""
+    """Hands each test to whichever process is free, but all that share an Airflow to one: it is started once."""
 
     def _split_scope(self, nodeid: str) -> str:
         return "airflow" if nodeid.startswith("tests/e2e/") else nodeid

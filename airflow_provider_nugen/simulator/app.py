@@ -121,20 +121,14 @@ class SimulatorApp(FastAPI):
             await super().__call__(scope, receive, send)
             return
         header = next((value for name, value in scope["headers"] if name == b"authorization"), b"").decode("latin-1")
-        answered: dict[str, int] = {}
-        at, right = self.world.now(), authorized(self.world, header)
+        at, right, recorded = self.world.now(), authorized(self.world, header), False
 
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                answered["status"] = message["status"]
-                # The clock by which a client can tell how old something is.
-                clock = formatdate(self.world.now() + self.world.config.clock_skew, usegmt=True)
-                message["headers"] = [*message["headers"], (b"date", clock.encode())]
-            await send(message)
-
-        try:
-            await self._answer(scope, receive, send, watched, service)
-        finally:
+        def record(status: int | None = None) -> None:
+            """Record the request, once: before its answer, so that whoever has the answer finds it."""
+            nonlocal recorded
+            if recorded:
+                return
+            recorded = True
             self.world.record(
                 RequestRecord(
                     at=at,
@@ -142,11 +136,24 @@ class SimulatorApp(FastAPI):
                     operation=self._operation(scope),
                     method=scope["method"],
                     path=path,
-                    status=answered.get("status"),
+                    status=status,
                     authorized=right,
                     client_port=(scope.get("client") or ("", 0))[1],
                 )
             )
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record(message["status"])
+                # The clock by which a client can tell how old something is.
+                clock = formatdate(self.world.now() + self.world.config.clock_skew, usegmt=True)
+                message["headers"] = [*message["headers"], (b"date", clock.encode())]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, send, watched, service, record)
+        finally:
+            record()
 
     def _operation(self, scope: Scope) -> str:
         """Return the name of a request's route: the one that the router has found, or would find."""
@@ -155,7 +162,9 @@ class SimulatorApp(FastAPI):
             found = next((route for route in self.routes if route.matches(scope)[0] is Match.FULL), None)
         return str(getattr(found, "name", ""))
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send, watched: Send, service: str) -> None:
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, watched: Send, service: str, record: Callable[[], None]
+    ) -> None:
         faults = list(self.world.faults)
         operation = self._operation(scope) if faults else ""
         for fault in faults:
@@ -166,6 +175,8 @@ class SimulatorApp(FastAPI):
                 continue
             if fault.processed:
                 await super().__call__(scope, receive, _swallow)
+            if fault.action in ("drop", "truncate"):
+                record()
             await self._break(fault, service, scope["path"], send, watched)
             return
         await super().__call__(scope, receive, watched)
