@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_nugen.api.seekr import uploads
+from airflow_provider_nugen.api.endpoint import Call
+from airflow_provider_nugen.api.seekr import endpoints, uploads
 from airflow_provider_nugen.exceptions import PossibleDuplicateJobError, UploadError
+from airflow_provider_nugen.hooks.base import ServiceHook
 from airflow_provider_nugen.operators.seekr import SeekrUploadFilesOperator
 
 from .support import Life, Service, is_final, is_retryable
@@ -151,6 +153,22 @@ def test_a_lost_answer_makes_no_second_file(
     operation = UPLOADS[count > 1]
     service.world.add_fault({**fault, "operation": operation, "times": 1, "processed": True})
     run = life([write(f"{number}.md", "x" * (number + 1)) for number in range(count)], key).run()
+    assert sorted(run.value) == sorted(names(service))
+    assert len(asked(service)) == 1
+
+
+def test_a_list_that_is_cut_shorter_than_asked_for_is_read_to_its_end(
+    service: Service, write: Callable[..., str], key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = ServiceHook.request
+
+    def cut(self: ServiceHook, call: Call[Any], **kwargs: Any) -> Any:
+        answer = request(self, call, **kwargs)
+        return answer[:2] if call.endpoint is endpoints.LIST_FILES else answer
+
+    monkeypatch.setattr(ServiceHook, "request", cut)
+    service.world.add_fault({"action": "drop", "operation": UPLOADS[1], "times": 1, "processed": True})
+    run = life([write(f"{number}.md", "x" * (number + 1)) for number in range(5)], key).run()
     assert sorted(run.value) == sorted(names(service))
     assert len(asked(service)) == 1
 

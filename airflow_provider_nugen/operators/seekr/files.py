@@ -232,7 +232,8 @@ class SeekrUploadFilesOperator(SeekrOperator):
             listed |= {file.id: file for file in page}
             oldest = min((file.created_at.timestamp() for file in page if file.created_at), default=None)
             is_old = since is not None and oldest is not None and oldest < since - CLOCK_SKEW
-            if len(page) < endpoints.FILES_PAGE or len(listed) == known or is_old:
+            # A page that is shorter than asked for may be one that the service has cut: the end is a page without news.
+            if len(listed) == known or is_old:
                 return list(listed.values())
 
 
