@@ -33,6 +33,7 @@ else:
         from airflow.serialization.serialized_objects import DagSerialization
     except ImportError:  # Airflow 3.1
         from airflow.exceptions import TaskDeferred
+        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization
 
 from airflow_provider_nugen.compat import AirflowRescheduleException, AirflowTaskTimeout
 from airflow_provider_nugen.triggers.job import JobTrigger
