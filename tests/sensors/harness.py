@@ -40,8 +40,10 @@ from airflow_provider_nugen.triggers.job import JobTrigger
 
 
 def stored(dag: DAG) -> str:
-    """Return what Airflow stores of a DAG in its database."""
-    return json.dumps(DagSerialization.to_dict(dag))
+    """Return what Airflow stores of a DAG in its database, once it has been read again."""
+    text = json.dumps(DagSerialization.to_dict(dag))
+    assert DagSerialization.from_dict(json.loads(text)).task_dict.keys() == dag.task_dict.keys()
+    return text
 
 
 #: How to wait: the arguments of a sensor that choose it.
