@@ -107,12 +107,16 @@ def test_who_does_not_queue_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert recorder.calls == []
 
 
-def test_metrics_that_are_broken_fail_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_that_are_broken_fail_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG", module.__name__)
     monkeypatch.setattr(module, "is_on", lambda: True)
     monkeypatch.setitem(sys.modules, "broken", SimpleNamespace())
     metrics = Metrics("broken")
     metrics.polled(ALIGNMENT, 503)
     metrics.queued(NUGEN, 1.0)
+    assert sum("could not be sent" in record.getMessage() for record in caplog.records) == 2
 
 
 @pytest.mark.parametrize("metrics", [WORKER, TRIGGERER], ids=["a task", "a trigger"])
